@@ -1,0 +1,1 @@
+"""Exact rolling-window quality metrics of deployed models while their labels arrive late."""

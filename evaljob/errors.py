@@ -1,0 +1,25 @@
+"""What can go wrong, each with the exit code that `evaljob` ends with."""
+
+
+class EvaljobError(Exception):
+    """A failure that is told to the user in one message and never shown as a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(EvaljobError):
+    """The configuration, the user's SQL, a column or the usage is wrong: nothing was evaluated, nothing was pushed."""
+
+    exit_code = 2
+
+
+class EvaluationError(EvaljobError):
+    """The evaluation failed (the database died, a statement failed); the last good results stay."""
+
+    exit_code = 1
+
+
+class PushError(EvaljobError):
+    """The results are evaluated and stored, but the Pushgateway did not take them."""
+
+    exit_code = 3
