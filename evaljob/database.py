@@ -1,0 +1,97 @@
+"""Connections to the database of the logs and to evaljob's own, with the session settings that make engines agree."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import NoSuchModuleError
+
+from evaljob.errors import ConfigError
+
+EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "duckdb": "duckdb", "hive": "spark"}
+_SESSION_UTC = {"postgresql": "SET TIME ZONE 'UTC'", "mysql": "SET time_zone = '+00:00'", "mariadb": "SET time_zone = '+00:00'"}
+
+
+def connect(url: str, *, read_only: bool) -> sa.Engine:
+    """An engine for a SQLAlchemy URL whose sessions speak UTC.
+
+    `read_only` engines refuse to make a missing SQLite or DuckDB file and never write to it.
+    Raises ConfigError when the driver is not installed (naming the extra) or the file is missing.
+    """
+    parsed = sa.make_url(url)
+    backend = parsed.get_backend_name()
+    if read_only and backend in ("sqlite", "duckdb"):
+        _require_file(parsed)
+    try:
+        engine = sa.create_engine(parsed, **_arguments(parsed, read_only=read_only))
+    except (NoSuchModuleError, ImportError) as error:
+        raise ConfigError(_missing_driver(parsed)) from error
+    _on_connect(engine, backend, read_only=read_only)
+    return engine
+
+
+def shown(url: str) -> str:
+    """The URL without its password, for messages."""
+    return sa.make_url(url).render_as_string(hide_password=True)
+
+
+def _arguments(url: sa.URL, *, read_only: bool) -> dict[str, Any]:
+    backend = url.get_backend_name()
+    if backend == "duckdb" and read_only and _is_file(url):
+        return {"connect_args": {"read_only": True}}
+    if backend in ("postgresql", "mysql", "mariadb"):
+        # The snapshot makes the books and the cells of one run agree with each other.
+        return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
+    return {}
+
+
+def _on_connect(engine: sa.Engine, backend: str, *, read_only: bool) -> None:
+    settings: dict[str, Callable[[Any], None]] = {"sqlite": _sqlite_read_only if read_only else _sqlite_writable}
+    setting = settings.get(backend)
+
+    @sa.event.listens_for(engine, "connect")
+    def _(connection: Any, _record: object) -> None:
+        if setting is not None:
+            setting(connection)
+        elif backend in _SESSION_UTC:
+            with connection.cursor() as cursor:
+                cursor.execute(_SESSION_UTC[backend])
+
+
+def _sqlite_read_only(connection: Any) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -65536")
+    _sqlite_mathematics(connection)
+
+
+def _sqlite_writable(connection: Any) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA busy_timeout = 10000")
+
+
+def _sqlite_mathematics(connection: Any) -> None:
+    """Some builds of SQLite come without ln() and floor()."""
+    try:
+        connection.execute("SELECT ln(2.0), floor(2.5)").fetchone()
+    except Exception:  # noqa: BLE001  (whatever the driver raises, the functions are not there)
+        for name, function in {"ln": math.log, "floor": math.floor}.items():
+            connection.create_function(name, 1, lambda x, f=function: None if x is None else f(x), deterministic=True)
+
+
+def _is_file(url: sa.URL) -> bool:
+    return bool(url.database) and url.database != ":memory:" and not str(url.database).startswith("file:")
+
+
+def _require_file(url: sa.URL) -> None:
+    if _is_file(url) and not Path(str(url.database)).exists():
+        msg = f"database.url: {url.database}: there is no such file; make the logs first (`evaljob demo` makes some) or correct the path"
+        raise ConfigError(msg)
+
+
+def _missing_driver(url: sa.URL) -> str:
+    backend = url.get_backend_name()
+    mend = f"pip install 'evaljob[{EXTRAS[backend]}]'" if backend in EXTRAS else "install a SQLAlchemy dialect for it"
+    return f"database.url: the driver for {url.drivername}:// is not installed; {mend}"

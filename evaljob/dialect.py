@@ -1,0 +1,129 @@
+"""The few SQL expressions that engines spell differently, each with one meaning on all of them."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+MYSQL = ("mysql", "mariadb")
+
+
+class exact_text(GenericFunction[str]):  # noqa: N801  (named as SQL functions are)
+    """`exact_text(x)`: the text x, compared and grouped byte for byte, whatever the column's collation."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(exact_text)
+def _(element: exact_text, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(_only(element), **kw)
+
+
+@compiles(exact_text, *MYSQL)
+def _(element: exact_text, compiler: SQLCompiler, **kw: Any) -> str:
+    collation = "utf8mb4_nopad_bin" if getattr(compiler.dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+    return f"CONVERT({compiler.process(_only(element), **kw)} USING utf8mb4) COLLATE {collation}"
+
+
+@compiles(exact_text, "postgresql")
+def _(element: exact_text, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'({compiler.process(_only(element), **kw)} COLLATE "C")'
+
+
+class double(GenericFunction[float]):  # noqa: N801
+    """`double(x)`: x as a 64-bit IEEE number."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(double)
+def _(element: double, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(sa.cast(_only(element), sa.Double()), **kw)
+
+
+@compiles(double, "sqlite")
+def _(element: double, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST({compiler.process(_only(element), **kw)} AS REAL)"
+
+
+@compiles(double, *MYSQL)
+def _(element: double, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST({compiler.process(_only(element), **kw)} AS DOUBLE)"
+
+
+class floor_integer(GenericFunction[int]):  # noqa: N801
+    """`floor_integer(x)`: the largest 64-bit integer not above the number x. Casts round on one engine and truncate on another."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(floor_integer)
+def _(element: floor_integer, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(sa.cast(sa.func.floor(_only(element)), sa.BigInteger()), **kw)
+
+
+class integer_division(GenericFunction[int]):  # noqa: N801
+    """`integer_division(a, b)`: a over b for integers a >= 0 and b > 0, rounded down without a detour through decimals or floats."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+def _infix(operator: str) -> Any:
+    def compile_(element: integer_division, compiler: SQLCompiler, **kw: Any) -> str:
+        left, right = (compiler.process(clause, **kw) for clause in element.clauses)
+        return f"(({left}) {operator} ({right}))"
+
+    return compile_
+
+
+compiles(integer_division)(_infix("/"))
+compiles(integer_division, "duckdb")(_infix("//"))
+compiles(integer_division, *MYSQL, "hive", "databricks", "sparksql")(_infix("DIV"))
+
+
+class microseconds_between(GenericFunction[int]):  # noqa: N801
+    """`microseconds_between(a, b)`: the whole microseconds from timestamp a to timestamp b, negative when b is earlier."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(microseconds_between)
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"TIMESTAMPDIFF(MICROSECOND, {start}, {end})"
+
+
+@compiles(microseconds_between, "duckdb")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(epoch_us({end}) - epoch_us({start}))"
+
+
+@compiles(microseconds_between, "postgresql")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    # The double of an epoch holds whole microseconds exactly only as a difference: 2^53 us are 285 years.
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"CAST(round(extract(epoch FROM {end} - {start})::float8 * 1e6::float8) AS bigint)"
+
+
+@compiles(microseconds_between, "sqlite")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    # strftime rounds fractions to milliseconds, so seconds and fraction are read apart. The fraction is '.d' to '.dddddd' or absent.
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+
+    def microseconds(x: str) -> str:
+        return f"(strftime('%s', substr({x}, 1, 19)) * 1000000 + CAST(substr(substr({x}, 21) || '000000', 1, 6) AS INTEGER))"
+
+    return f"({microseconds(end)} - {microseconds(start)})"
+
+
+def _only(element: GenericFunction[Any]) -> sa.ColumnElement[Any]:
+    (clause,) = element.clauses
+    return clause

@@ -1,0 +1,149 @@
+"""The user's SELECTs as selectables whose columns are checked by name and by type before anything runs."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from evaljob.config import Evaluation
+from evaljob.dialect import MYSQL
+from evaljob.errors import ConfigError
+from evaljob.types import Kind, driver_kinds, sampled_kinds
+
+Log = Literal["predictions", "labels"]
+INSTANTS = ("predicted_at", "labeled_at", "ingested_at")
+_NUMBER: tuple[Kind, ...] = ("integer", "float", "unknown")
+_CLASS: tuple[Kind, ...] = ("text", "integer", "boolean", "float", "unknown")
+_INSTANT: tuple[Kind, ...] = ("timestamp", "timestamptz", "unknown")
+_TYPES: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
+    "text": sa.String, "integer": sa.BigInteger, "float": sa.Double, "boolean": sa.Boolean, "timestamp": sa.DateTime,
+}  # fmt: skip
+_BIND = re.compile(r"(?<![:\\\w]):(?=\w)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One log as the user's SELECT returns it: `sql` is run as a subquery, `kinds` are its columns."""
+
+    log: Log
+    path: Path
+    sql: str
+    kinds: dict[str, Kind]
+
+    @property
+    def known(self) -> str:
+        """The column that tells since when a row is known."""
+        return "ingested_at" if "ingested_at" in self.kinds else self.stamp
+
+    @property
+    def stamp(self) -> str:
+        """The row's own timestamp."""
+        return "predicted_at" if self.log == "predictions" else "labeled_at"
+
+    @cached_property
+    def rows(self) -> sa.Subquery:
+        """The SELECT as a subquery with typed columns. Colons of the user's text are never bind parameters."""
+        columns = [sa.column(name, column_type(kind)) for name, kind in self.kinds.items()]
+        return sa.text(_BIND.sub(r"\\:", self.sql) + "\n").columns(*columns).subquery(f"{self.log}_log")
+
+
+def column_type(kind: Kind) -> sa.types.TypeEngine[Any]:
+    """The SQLAlchemy type for a kind of column, used to bind values and to type NULLs."""
+    return sa.DateTime(timezone=True) if kind == "timestamptz" else _TYPES.get(kind, sa.String)()
+
+
+def open_sources(connection: sa.Connection, evaluation: Evaluation) -> tuple[Source, Source]:
+    """Both logs of an evaluation, checked: (predictions, labels). Raises ConfigError naming file and column."""
+    predictions = _open(connection, "predictions", evaluation.predictions)
+    labels = _open(connection, "labels", evaluation.labels)
+    number = evaluation.task == "regression"
+    classes = _NUMBER if number else _CLASS
+    needed = {"request_id": _IDS, "predicted_at": _INSTANT, "model_version": _SLICE, "prediction": classes}
+    _check(predictions, needed | dict.fromkeys(_slice_columns(evaluation), _SLICE),
+           {"score": _NUMBER, "latency_seconds": _NUMBER, "ingested_at": _INSTANT})  # fmt: skip
+    _check(labels, {"request_id": _IDS, "label": classes, "labeled_at": _INSTANT} | dict.fromkeys(evaluation.values, _NUMBER),
+           {"ingested_at": _INSTANT})  # fmt: skip
+    _check_pair(predictions, "request_id", labels, "request_id")
+    _check_pair(predictions, "prediction", labels, "label")
+    return predictions, labels
+
+
+_IDS: tuple[Kind, ...] = ("text", "integer", "uuid", "bytes", "unknown")
+_SLICE: tuple[Kind, ...] = ("text", "integer", "boolean", "date", "uuid", "unknown")
+
+
+def _slice_columns(evaluation: Evaluation) -> Iterable[str]:
+    return dict.fromkeys(column for columns in evaluation.slices for column in columns if column != "model_version")
+
+
+def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
+    sql = path.read_text(encoding="utf-8").strip().rstrip(";").rstrip()
+    untyped = sa.select(sa.text("*")).select_from(sa.text(f"({_BIND.sub(r'\\:', sql)}\n) AS {log}_log"))
+    try:
+        if connection.dialect.name == "sqlite":
+            names = list(connection.execute(untyped.limit(0)).keys())
+            kinds = sampled_kinds(connection, untyped, _once(names, path))
+        else:
+            result = connection.execute(untyped.where(sa.text("1 = 0")))
+            kinds = driver_kinds(connection, result, _once(list(result.keys()), path))
+    except SQLAlchemyError as error:
+        raise ConfigError(f"{path}: the database refuses this SELECT: {_first_line(error)}") from error
+    return Source(log, path, sql, kinds)
+
+
+def _once(names: list[str], path: Path) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{path}: returns the column {twice[0]} twice; name each column once, with AS where needed")
+    return names
+
+
+def _check(source: Source, needed: dict[str, tuple[Kind, ...]], optional: dict[str, tuple[Kind, ...]]) -> None:
+    missing = [name for name in needed if name not in source.kinds]
+    if missing:
+        msg = f"{source.path}: must return a column {missing[0]}; it returns {', '.join(source.kinds)}. Rename or add it: SELECT ... AS {missing[0]}"
+        raise ConfigError(msg)
+    for name, allowed in (needed | optional).items():
+        kind = source.kinds.get(name)
+        if kind is not None and kind not in allowed:
+            raise ConfigError(f"{source.path}: column {name} is {kind}, it must be {_either(allowed)}; {_mend(name, kind)}")
+
+
+def _check_pair(one: Source, column: str, other: Source, other_column: str) -> None:
+    """Refuse two columns that are compared with each other although their types can never be equal."""
+    a, b = one.kinds[column], other.kinds[other_column]
+    if "unknown" in (a, b) or _family(a) == _family(b):
+        return
+    msg = f"{other.path}: column {other_column} is {b}, but {column} of {one.path} is {a}: they can never be equal; CAST one of them in its SELECT"
+    raise ConfigError(msg)
+
+
+def _family(kind: Kind) -> str:
+    return "number" if kind in ("integer", "float", "boolean") else kind
+
+
+def _either(kinds: tuple[Kind, ...]) -> str:
+    return " or ".join(kind for kind in kinds if kind != "unknown")
+
+
+def _mend(name: str, kind: Kind) -> str:
+    if name not in INSTANTS:
+        return "CAST it in the SELECT"
+    if kind in ("integer", "float"):
+        return f"an epoch number? In SQLite: strftime('%Y-%m-%d %H:%M:%f', {name}, 'unixepoch') AS {name}"
+    return (f"text compares as text, so only 'YYYY-MM-DD HH:MM:SS' with an optional fraction, in UTC, is in order; "
+            f"in SQLite: strftime('%Y-%m-%d %H:%M:%f', {name}) AS {name}")  # fmt: skip
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def is_mysql(connection: sa.Connection) -> bool:
+    """Whether the engine is MySQL or MariaDB, which have collations that fold case and no FULL JOIN."""
+    return connection.dialect.name in MYSQL

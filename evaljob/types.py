@@ -1,0 +1,74 @@
+"""What kind of values a column holds, as each driver tells it."""
+
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+Kind = Literal["text", "integer", "float", "boolean", "timestamp", "timestamptz", "date", "uuid", "bytes", "other", "unknown"]
+
+SAMPLE = 1000
+# The forms whose order as text is their order in time: a space between date and time, no offset, any fraction.
+_ORDERED = "____-__-__ __:__:__%"
+_PREFIXES: tuple[tuple[str, Kind], ...] = (
+    ("timestamptz", "timestamptz"), ("timestamp with time zone", "timestamptz"), ("timestamp", "timestamp"), ("datetime", "timestamp"),
+    ("date", "date"), ("bool", "boolean"), ("uuid", "uuid"), ("bytea", "bytes"), ("blob", "bytes"), ("binary", "bytes"),
+    ("float", "float"), ("double", "float"), ("real", "float"), ("numeric", "float"), ("decimal", "float"), ("newdecimal", "float"),
+    ("tinyint", "integer"), ("int", "integer"), ("bigint", "integer"), ("smallint", "integer"), ("hugeint", "integer"), ("uint", "integer"),
+    ("ubigint", "integer"), ("usmallint", "integer"), ("utinyint", "integer"), ("tiny", "integer"), ("short", "integer"), ("long", "integer"),
+    ("text", "text"), ("varchar", "text"), ("char", "text"), ("bpchar", "text"), ("string", "text"), ("var_string", "text"), ("name", "text"),
+    ("enum", "text"), ("null", "unknown"), ('"null"', "unknown"),
+)  # fmt: skip
+
+
+def kind_of(name: str) -> Kind:
+    """The kind for a type's name as databases spell it; `other` where none fits."""
+    name = name.lower().removesuffix("_type")
+    if name.startswith(("timestamp", "timestamp_")) and name.endswith("with time zone"):
+        return "timestamptz"
+    return next((kind for prefix, kind in _PREFIXES if name.startswith(prefix)), "other")
+
+
+def driver_kinds(connection: sa.Connection, result: sa.CursorResult[Any], names: list[str]) -> dict[str, Kind]:
+    """The kinds of an (empty) result's columns from the driver's own description of them."""
+    codes = [column[1] for column in result.cursor.description] if result.cursor is not None else [None] * len(names)
+    spell = {"postgresql": _postgres_name, "mysql": _mysql_name, "mariadb": _mysql_name}.get(connection.dialect.name, _plain_name)
+    return {name: kind_of(spell(connection, code)) for name, code in zip(names, codes, strict=True)}
+
+
+def sampled_kinds(connection: sa.Connection, rows: sa.Select[Any], names: list[str]) -> dict[str, Kind]:
+    """The kinds of SQLite's columns, which have no types of their own, from the first rows that it returns."""
+    sample = rows.limit(SAMPLE).subquery()
+    described = [_sqlite_kind(sa.column(name)).label(f"kind_{i}") for i, name in enumerate(names)]
+    found = connection.execute(sa.select(*[sa.func.group_concat(d.distinct()) for d in described]).select_from(sample)).one()
+    return {name: _common(set(kinds.split(",")) if kinds else set()) for name, kinds in zip(names, found, strict=True)}
+
+
+def _sqlite_kind(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    ordered = sa.and_(column.like(_ORDERED), sa.not_(column.op("GLOB")("*[a-zA-Z+]*")), sa.not_(column.op("GLOB")("* *-*")))
+    return sa.case((sa.and_(sa.func.typeof(column) == "text", ordered), "timestamp"), else_=sa.func.typeof(column))
+
+
+def _common(found: set[str]) -> Kind:
+    found -= {"null"}
+    names: dict[frozenset[str], Kind] = {
+        frozenset(): "unknown", frozenset({"integer"}): "integer", frozenset({"real"}): "float", frozenset({"integer", "real"}): "float",
+        frozenset({"blob"}): "bytes", frozenset({"timestamp"}): "timestamp", frozenset({"text"}): "text",
+    }  # fmt: skip
+    return names.get(frozenset(found), "text" if "text" in found else "other")
+
+
+def _postgres_name(connection: sa.Connection, code: Any) -> str:
+    driver = connection.connection.driver_connection
+    info = driver.adapters.types.get(code) if driver is not None and hasattr(driver, "adapters") else None
+    return info.name if info is not None else "other"
+
+
+def _mysql_name(_connection: sa.Connection, code: Any) -> str:
+    from pymysql.constants import FIELD_TYPE  # noqa: PLC0415  (an extra)
+
+    names = {value: name for name, value in vars(FIELD_TYPE).items() if isinstance(value, int)}
+    return {"BLOB": "text", "VAR_STRING": "text", "STRING": "text"}.get(names.get(code, ""), names.get(code, "other"))
+
+
+def _plain_name(_connection: sa.Connection, code: Any) -> str:
+    return str(code) if code is not None else "null"
