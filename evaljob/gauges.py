@@ -183,7 +183,7 @@ def _with_bounds(name: str, metric: Metric, rows: pd.DataFrame, names: tuple[str
     yield _family(name, metric, labels, rows["value"].tolist())
     if metric.interval or rows[["lower", "upper"]].notna().to_numpy().any():
         for bound in ("lower", "upper"):
-            about = Metric(f"{bound.capitalize()} bound of the confidence interval of {PREFIX}{name}")
+            about = Metric(f"{bound.capitalize()} bound of the confidence interval of {PREFIX}{name}", metric.labels)
             yield _family(f"{name}_{bound}", about, labels, rows[bound].tolist())
 
 
