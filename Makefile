@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh Debian 12: `make demo` and `make test`. Both build .venv from the lock file and
+# install, with apt, the servers they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+BIN := .venv/bin
+UV := uv==0.13.9
+SOURCES := evaljob tests
+COMPILE = .lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --all-extras \
+	--generate-hashes --custom-compile-command 'make lock'
+
+.PHONY: help venv servers demo lint types test lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: .venv/installed ## build .venv from requirements.lock, nothing else in it
+
+.venv/locked: requirements.lock scripts/venv.sh
+	scripts/venv.sh
+
+.venv/installed: .venv/locked pyproject.toml
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check --quiet
+	touch $@
+
+servers: ## install the servers that the tests start, where they are missing
+	scripts/servers.sh pushgateway prometheus postgresql mariadb
+
+demo: venv ## evaluate a demo model on real data and push the results to a real Pushgateway
+	scripts/demo.sh
+
+lint: venv ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv ## mypy, strict
+	$(BIN)/mypy
+
+test: venv servers lint types ## everything that must hold: lint, types, and the whole suite against real servers
+	$(BIN)/pytest --durations=10 $(PYTEST_ARGS)
+
+lock: ## resolve the newest allowed versions again: requirements.lock and, without the tools, requirements-runtime.lock
+	scripts/venv.sh .lock
+	.lock/bin/pip install --quiet $(UV)
+	$(COMPILE) --upgrade --group dev --output-file requirements.lock
+	$(COMPILE) --upgrade --group build --constraint requirements.lock --output-file requirements-runtime.lock
+	rm -rf .lock
+
+clean: ## remove what can be made again
+	rm -rf .venv .lock .demo build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo/*.db*
+	find evaljob tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,141 @@
+"""Real servers: context managers that start one on a private loopback port, yield its URL, and stop it.
+
+Each server lives in a temporary directory that goes with it, and is stopped by its process id. As root the databases,
+which refuse root, run as an account of their own. `make servers` installs the programs.
+"""
+
+import json
+import signal
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tests.processes import (
+    LOOPBACK,
+    ServerError,
+    account,
+    directory,
+    free_port,
+    listens,
+    program,
+    run,
+    running,
+    text_of,
+    wait_until,
+)
+
+__all__ = [
+    "ServerError",
+    "answers",
+    "fetch",
+    "free_port",
+    "instant_query",
+    "listens",
+    "mariadb",
+    "postgres",
+    "program",
+    "prometheus",
+    "pushgateway",
+    "scrape_config",
+    "wait_until",
+    "wipe",
+]
+
+
+@contextmanager
+def pushgateway(*options: str) -> Iterator[str]:
+    """A Pushgateway that keeps nothing on disk and allows `wipe`. Yields http://127.0.0.1:PORT."""
+    port = free_port()
+    listen = [f"--web.listen-address={LOOPBACK}:{port}", "--persistence.file=", "--web.enable-admin-api"]
+    command = [program("prometheus-pushgateway", "pushgateway"), *listen, *options]
+    with directory("pushgateway") as folder, running(command, folder, lambda: listens(port)):
+        yield f"http://{LOOPBACK}:{port}"
+
+
+@contextmanager
+def prometheus(config: str, files: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A Prometheus with this configuration text; `files` (name to text: rules, say) lie beside it. Yields its URL."""
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    with directory("prometheus") as folder:
+        for name, text in {**(files or {}), "prometheus.yml": config}.items():
+            (folder / name).write_text(text)
+        storage = [f"--storage.tsdb.path={folder}/data", "--storage.tsdb.retention.time=400d"]
+        web = [f"--web.listen-address={LOOPBACK}:{port}", "--web.enable-lifecycle"]
+        command = [program("prometheus"), f"--config.file={folder}/prometheus.yml", *storage, *web]
+        with running(command, folder, lambda: answers(f"{url}/-/ready")):
+            yield url
+
+
+def scrape_config(*urls: str, interval: str = "1s") -> str:
+    """Prometheus configuration that scrapes these base URLs as one job, keeping the labels that were pushed."""
+    targets = [{"targets": [url.removeprefix("http://") for url in urls]}]
+    job = {"job_name": "pushgateway", "honor_labels": True, "static_configs": targets}
+    return json.dumps({"global": {"scrape_interval": interval}, "scrape_configs": [job]})  # JSON is YAML
+
+
+def instant_query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
+    """The series that a PromQL expression has now: each {"metric": labels, "value": [timestamp, text]}."""
+    answer = json.loads(fetch(f"{prometheus_url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"))
+    found: list[dict[str, Any]] = answer["data"]["result"]
+    return found
+
+
+def wipe(pushgateway_url: str) -> None:
+    """Empty a Pushgateway, and return when it is empty."""
+    fetch(f"{pushgateway_url}/api/v1/admin/wipe", method="PUT")
+    groups = f"{pushgateway_url}/api/v1/metrics"
+    wait_until(lambda: not json.loads(fetch(groups))["data"], "the wipe of the Pushgateway")
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL without durability, with a linguistic collation. Yields a SQLAlchemy URL of its superuser."""
+    port, user = free_port(), account("postgres", "nobody")
+    with directory("postgres", user) as folder:
+        data = folder / "data"
+        # ICU, not C: most servers sort texts as people do, and what relies on the order of bytes shall show.
+        locale = ["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
+        run([program("initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "--no-sync", *locale], folder, user)
+        network = [f"--port={port}", f"--listen_addresses={LOOPBACK}", "--unix_socket_directories="]
+        fast = ["--fsync=off", "--synchronous_commit=off", "--full_page_writes=off"]
+        command = [program("postgres"), "-D", str(data), *network, *fast]
+        status = data / "postmaster.pid"
+        # SIGQUIT, an immediate end: nobody will want the data again.
+        with running(command, folder, lambda: "ready" in text_of(status), user, stop=signal.SIGQUIT):
+            yield f"postgresql+psycopg://postgres@{LOOPBACK}:{port}/postgres"
+
+
+@contextmanager
+def mariadb() -> Iterator[str]:
+    """A MariaDB without durability, in UTF-8 with its usual collation. Yields a SQLAlchemy URL of its root."""
+    port, user = free_port(), account("mysql", "nobody")
+    with directory("mariadb", user) as folder:
+        common = ["--no-defaults", f"--datadir={folder}/data", *([f"--user={user}"] if user else [])]
+        root = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        run([program("mariadb-install-db"), *common, *root], folder)
+        network = [f"--port={port}", f"--bind-address={LOOPBACK}", "--skip-name-resolve"]
+        files = [f"--socket={folder}/socket", f"--pid-file={folder}/pid"]
+        text = ["--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci"]
+        fast = ["--innodb-flush-log-at-trx-commit=0", "--innodb-fast-shutdown=2", "--innodb-log-file-size=16M"]
+        command = [program("mariadbd"), *common, *network, *files, *text, *fast]
+        with running(command, folder, lambda: "ready for connections" in text_of(folder / "log")):
+            yield f"mysql+pymysql://root@{LOOPBACK}:{port}/mysql?charset=utf8mb4"
+
+
+def fetch(url: str, method: str = "GET", body: bytes | None = None) -> str:
+    """The body of an HTTP answer, never through a proxy. Raises OSError: connection refused, or an error status."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(urllib.request.Request(url, data=body, method=method), timeout=10) as answer:  # noqa: S310  (http)
+        return str(answer.read().decode())
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP GET succeeds."""
+    try:
+        fetch(url)
+    except OSError:
+        return False
+    return True
