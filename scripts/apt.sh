@@ -17,9 +17,8 @@ as_root() {
 }
 
 hold_services() {
-    local policy=/usr/sbin/policy-rc.d
     [[ ! -e $policy ]] || return 0
-    trap "rm -f $policy" EXIT
+    trap 'rm -f "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 }
@@ -39,6 +38,7 @@ disable_services() {
 }
 
 packages=("$@")
+policy=/usr/sbin/policy-rc.d # what Debian's maintainer scripts ask before they start a service
 command -v apt-get >/dev/null || give_up "this machine has no apt-get"
 if ((EUID != 0)); then
     command -v sudo >/dev/null || give_up "only root may install them (there is no sudo)"
