@@ -18,15 +18,19 @@ as_root() {
 
 hold_services() {
     [[ ! -e $policy ]] || return 0
-    trap 'rm -f "$policy"' EXIT
+    trap 'rm -f "$policy" "$log"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 }
 
 install() {
-    local apt=(apt-get --quiet --yes -o DPkg::Lock::Timeout=300)
+    local apt=(apt-get -qq --yes -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
+    echo "Installing with apt-get: ${packages[*]}"
     "${apt[@]}" update || echo "apt-get update failed: going on with the package lists at hand" >&2
-    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install --no-install-recommends "${packages[@]}"
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install --no-install-recommends "${packages[@]}" >"$log" 2>&1 || {
+        cat "$log" >&2
+        give_up "apt-get could not install them"
+    }
 }
 
 disable_services() {
@@ -45,6 +49,8 @@ if ((EUID != 0)); then
     as_root || give_up "sudo could not install them"
     exit
 fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 hold_services
-install >&2
+install
 disable_services
