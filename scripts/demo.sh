@@ -57,8 +57,9 @@ gateway=
 if [[ -z ${EVALJOB_PUSHGATEWAY_URL:-} ]]; then
     start_pushgateway
 elif ! fetch "$EVALJOB_PUSHGATEWAY_URL/-/ready" >/dev/null 2>&1; then
-    echo "No Pushgateway answers at EVALJOB_PUSHGATEWAY_URL=$EVALJOB_PUSHGATEWAY_URL: start it, or unset the variable" \
-        "and the demo starts one of its own." >&2
+    # Without the value: a URL may carry a password.
+    echo "No Pushgateway answers at the address in EVALJOB_PUSHGATEWAY_URL: start it, or unset the variable and the" \
+        "demo starts one of its own." >&2
     exit 1
 fi
 
