@@ -7,8 +7,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 UV := uv==0.13.9
-SOURCES := evaljob tests
-COMPILE = .lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --all-extras \
+COMPILE = build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --universal --python-version 3.11 --all-extras \
 	--generate-hashes --custom-compile-command 'make lock'
 
 .PHONY: help venv servers demo lint types test lock clean
@@ -43,12 +42,12 @@ test: venv servers lint types ## everything that must hold: lint, types, and the
 	$(BIN)/pytest --durations=10 $(PYTEST_ARGS)
 
 lock: ## resolve the newest allowed versions again: requirements.lock and, without the tools, requirements-runtime.lock
-	scripts/venv.sh .lock
-	.lock/bin/pip install --quiet $(UV)
+	scripts/venv.sh build/lock
+	build/lock/bin/pip install --quiet $(UV)
 	$(COMPILE) --upgrade --group dev --output-file requirements.lock
 	$(COMPILE) --upgrade --group build --constraint requirements.lock --output-file requirements-runtime.lock
-	rm -rf .lock
+	rm -rf build/lock
 
 clean: ## remove what can be made again
-	rm -rf .venv .lock .demo build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo/*.db*
+	rm -rf .venv .demo build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo/*.db*
 	find evaljob tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a virtual environment, by default .venv with exactly what requirements.lock names.
-# Usage: scripts/venv.sh [DIRECTORY]     another DIRECTORY is left empty, for tools that are no part of the project
+# Usage: scripts/venv.sh [DIRECTORY]     any other gets nothing but pip: a place for other tools
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 directory=${1:-.venv}
