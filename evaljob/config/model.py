@@ -1,0 +1,104 @@
+"""The checked configuration, frozen. What each key means stands in the template that `evaljob init` writes."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from evaljob.config.places import SqlFile
+from evaljob.config.sections import Section, Sections
+from evaljob.config.values import Class, GroupingValue, Label, Name, Number, PositiveDuration, Slice, ValueColumn, Whole
+from evaljob.window import Window
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Calibration(Section):
+    """The bins of the reliability diagram: equally wide, or with equally many scores."""
+
+    bins: Whole = Field(default=10, ge=2, le=100)
+    strategy: Literal["uniform", "quantile"] = "uniform"
+
+
+class LabelsDefault(Section):
+    """The label of a prediction that got none within `after`."""
+
+    label: Label = Field(examples=["0"])
+    after: PositiveDuration = Field(examples=["24h"])
+
+
+class Outcomes(Section):
+    """What one prediction of each kind costs; negative: what it brings."""
+
+    tp: Number = Field(examples=["0.0"])
+    fp: Number = Field(examples=["0.0"])
+    fn: Number = Field(examples=["0.0"])
+    tn: Number = Field(examples=["0.0"])
+
+
+class Costs(Section):
+    """The cost of outcomes, in `currency`, which is for people to read."""
+
+    currency: Name = "USD"
+    outcomes: Outcomes = Field(examples=["{tp: 0.0, fp: 4.0, fn: 120.0, tn: 0.0}"])
+
+
+class EvaluationKeys(Section):
+    """The keys of an evaluation that mean the same in the file and when checked."""
+
+    model: GroupingValue = Field(examples=["fraud"])
+    task: Task = Field(examples=["binary"])
+    positive_label: Class | None = Field(default=None, validate_default=True)
+    predictions: SqlFile = Field(examples=["sql/predictions.sql"])
+    slices: tuple[Slice, ...] = ()
+    calibration: Calibration = Calibration()
+    labels_default: LabelsDefault | None = None
+    costs: Costs | None = None
+    values: tuple[ValueColumn, ...] = ()
+    min_support: Whole = Field(default=30, ge=1)
+    max_slice_values: Whole = Field(default=50, ge=1)
+    confidence: Number = Field(default=0.95, gt=0.5, lt=1)
+
+    @field_validator("positive_label")
+    @classmethod
+    def _for_binary(cls, value: Class | None, info: ValidationInfo) -> Class | None:
+        task = info.data.get("task")
+        if task == "binary" and value is None:
+            raise ValueError("is missing: a binary task has a label that counts as positive; add `positive_label: 1`")
+        if task not in ("binary", None) and value is not None:
+            raise ValueError(f"has no meaning for a {task} task; remove it")
+        return value
+
+    @field_validator("costs")
+    @classmethod
+    def _of_binary(cls, value: Costs | None, info: ValidationInfo) -> Costs | None:
+        if value is not None and info.data.get("task") not in ("binary", None):
+            raise ValueError(f"has no meaning for a {info.data['task']} task, which has no false positives; remove it")
+        return value
+
+    @field_validator("labels_default")
+    @classmethod
+    def _of_the_task(cls, value: LabelsDefault | None, info: ValidationInfo) -> LabelsDefault | None:
+        if value is None or info.data.get("task") is None:
+            return value
+        number = isinstance(value.label, int | float) and not isinstance(value.label, bool)
+        if info.data["task"] == "regression" and not number:
+            raise ValueError("must have a number as its label, for the task is regression")
+        if info.data["task"] != "regression" and isinstance(value.label, float):
+            raise ValueError("must have a class as its label: a text, a whole number, true or false")
+        return value
+
+
+class Evaluation(EvaluationKeys):
+    """One model to evaluate. `predictions` and `labels` are SQL files; a label later than `max_lag` does not count."""
+
+    labels: SqlFile
+    max_lag: PositiveDuration | None = None
+    windows: tuple[Window, ...]
+
+
+class Config(Sections):
+    """A checked configuration: every file in it exists, every name is unique. `path` is the file it was read from."""
+
+    path: Path
+    evaluations: tuple[Evaluation, ...]
