@@ -60,9 +60,8 @@ def average_precision(
     precisions = p * ratio(hits + p, hits + p + misses + n)
     apart = ~tied[where]
     lead = _lead(distance)[where][apart]
-    precisions[apart] = _sum_of_precisions(
-        *(x[apart].astype(np.float64) for x in (p, n, hits, misses)), (0.5 + lead) / (0.5 - lead)
-    )
+    counts = np.array([x[apart] for x in (p, n, hits, misses)], dtype=np.float64)
+    precisions[apart] = _sum_of_precisions(counts, (0.5 + lead) / (0.5 - lead))
     total = np.bincount(where[0], weights=precisions, minlength=len(positives))
     return ratio(total, positives.sum(axis=1))
 
@@ -97,12 +96,13 @@ def _above(counts: Numbers) -> Numbers:
     return np.asarray(np.flip(np.cumsum(np.flip(counts, axis=1), axis=1), axis=1) - counts)
 
 
-def _sum_of_precisions(p: Floats, n: Floats, hits: Floats, misses: Floats, k: Floats) -> Floats:
-    """The precisions at each of a bin's p positives in turn, summed: with `hits` and `misses` in the bins above.
+def _sum_of_precisions(counts: Floats, k: Floats) -> Floats:
+    """The precisions at each of a bin's p positives in turn, summed.
 
-    Three nodes: the Gauss quadrature for sums over 1..p, exact for p up to 3 and for polynomials up to the fifth
-    degree.
+    `counts` are p, the bin's negatives, and both in the bins above. Three nodes: the Gauss quadrature for sums over
+    1..p, exact for p up to 3 and for polynomials up to the fifth degree.
     """
+    p, n, hits, misses = counts
     reach = np.sqrt(np.maximum(3 * p * p - 7, 1) / 20)
     outer = p * (p * p - 1) / (24 * reach**2)
     total = np.zeros(p.shape)

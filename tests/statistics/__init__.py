@@ -1,0 +1,1 @@
+"""Tests of the statistics: arithmetic by hand, published tables, references, simulation, laws."""
