@@ -49,7 +49,7 @@ class Source:
     def rows(self) -> sa.Subquery:
         """The SELECT as a subquery with typed columns. Colons of the user's text are never bind parameters."""
         columns = [sa.column(name, column_type(kind)) for name, kind in self.kinds.items()]
-        return sa.text(_BIND.sub(r"\\:", self.sql) + "\n").columns(*columns).subquery(f"{self.log}_log")
+        return sa.text(f"{_without_binds(self.sql)}\n").columns(*columns).subquery(f"{self.log}_log")
 
 
 def column_type(kind: Kind) -> sa.types.TypeEngine[Any]:
@@ -83,7 +83,7 @@ def _slice_columns(evaluation: Evaluation) -> Iterable[str]:
 
 def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
     sql = path.read_text(encoding="utf-8").strip().rstrip(";").rstrip()
-    untyped = sa.select(sa.text("*")).select_from(sa.text(f"({_BIND.sub(r'\\:', sql)}\n) AS {log}_log"))
+    untyped = sa.select(sa.text("*")).select_from(sa.text(f"({_without_binds(sql)}\n) AS {log}_log"))
     try:
         if connection.dialect.name == "sqlite":
             names = list(connection.execute(untyped.limit(0)).keys())
@@ -138,6 +138,11 @@ def _mend(name: str, kind: Kind) -> str:
         return f"an epoch number? In SQLite: strftime('%Y-%m-%d %H:%M:%f', {name}, 'unixepoch') AS {name}"
     return (f"text compares as text, so only 'YYYY-MM-DD HH:MM:SS' with an optional fraction, in UTC, is in order; "
             f"in SQLite: strftime('%Y-%m-%d %H:%M:%f', {name}) AS {name}")  # fmt: skip
+
+
+def _without_binds(sql: str) -> str:
+    """Colons of the user's text escaped, so that SQLAlchemy takes none for a bind parameter."""
+    return _BIND.sub(r"\\:", sql)
 
 
 def _first_line(error: SQLAlchemyError) -> str:

@@ -1,0 +1,251 @@
+"""Cells: counts and sums per key, which add and subtract exactly, and roll up from segments to windows and from groups to slices."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evaljob.join.plan import BOOKED, BOOKS, OUTCOME, SCORE_SUMS, Plan
+from evaljob.window import OUTSIDE
+
+Codes: TypeAlias = npt.NDArray[np.int64]
+Levels: TypeAlias = Mapping[str, tuple[str, ...]]
+
+KEY = ("window", "slice", "model_version", "slice_value", "kind", "label", "prediction", "bucket")
+CODED: Mapping[str, str] = {"model_version": "model_version", "slice_value": "slice_value", "label": "class", "prediction": "class"}
+NO_LEVELS: Levels = {"model_version": (), "slice_value": (), "class": ()}
+NONE = -1  # the code of a missing label or prediction
+MISSING = "__missing__"  # what a NULL model version or slice value is called
+RESERVED = {"all": "__all__"}  # a version called `all` must not be taken for the total
+BOOKED_BUCKET = 100  # buckets of BOOKS cells: reasons as the join numbers them, and from here on what BOOKED names
+
+
+class InexactError(ArithmeticError):
+    """A difference of cells came out impossible: rows of the logs were deleted or rewritten since the state was made."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Sufficient statistics, a row a cell: the KEY columns as int64 codes, `n`, and the evaluation's sums, all int64, sorted by key.
+
+    `window` and `slice` number the evaluation's windows and slices (slice 0 is `overall`). Versions, slice values and classes are
+    codes into `levels`; NONE stands for a missing label or prediction. Cells whose count and sums are all zero do not exist.
+    """
+
+    frame: pd.DataFrame
+    levels: Levels
+
+    def __add__(self, other: "Cells") -> "Cells":
+        """The sum, cell by cell. Exact: everything is an integer."""
+        levels = {name: tuple(dict.fromkeys((*values, *other.levels[name]))) for name, values in self.levels.items()}
+        return Cells(_summed(pd.concat([self._recoded(levels).frame, other._recoded(levels).frame], ignore_index=True)), levels)
+
+    def __neg__(self) -> "Cells":
+        """The cells with every count and sum negated."""
+        return Cells(self.frame.assign(**{name: -self.frame[name] for name in self.frame.columns.difference(list(KEY))}), self.levels)
+
+    def checked(self) -> "Cells":
+        """The same cells, if they can be counts of rows. Raises InexactError otherwise."""
+        impossible = int((self.frame["n"] <= 0).sum())
+        if impossible:
+            msg = f"{impossible} cells would hold fewer rows than none"
+            raise InexactError(msg)
+        return self
+
+    def compact(self) -> "Cells":
+        """The same cells with only the levels in use, in sorted order: equal sets of cells have equal frames."""
+        used = {name: self._used(name) for name in self.levels}
+        recoded = self._recoded(used)
+        return Cells(recoded.frame.sort_values(list(KEY), ignore_index=True), used)
+
+    def identical(self, other: "Cells") -> bool:
+        """Whether both hold the same cells with the same counts and sums."""
+        a, b = self.compact(), other.compact()
+        return a.levels == b.levels and a.frame.equals(b.frame)
+
+    def drift(self, other: "Cells") -> int:
+        """How many cells differ."""
+        return len((self + -other).frame)
+
+    def _used(self, name: str) -> tuple[str, ...]:
+        codes = np.unique(np.concatenate([self.frame[column].to_numpy() for column, level in CODED.items() if level == name]))
+        return tuple(sorted(self.levels[name][code] for code in codes if code != NONE))
+
+    def _recoded(self, levels: Levels) -> "Cells":
+        if levels == self.levels:
+            return self
+        maps = {name: _translation(self.levels[name], levels[name]) for name in levels}
+        codes = {column: maps[name][self.frame[column].to_numpy()] for column, name in CODED.items()}
+        return Cells(self.frame.assign(**codes), levels)
+
+
+def empty(plan: Plan) -> Cells:
+    """No cells."""
+    return Cells(pd.DataFrame(columns=[*KEY, "n", *stored_sums(plan)], dtype="int64"), NO_LEVELS)
+
+
+def stored_sums(plan: Plan) -> tuple[str, ...]:
+    """The sums that cells keep: of the two log losses a row could have, the one that its label chose."""
+    return plan.sums if plan.regression else ("score", "squared_score", "log_loss", *plan.sums[len(SCORE_SUMS) :])
+
+
+def collect(plan: Plan, columns: Sequence[str], batches: Iterable[Sequence[Any]]) -> Cells:
+    """The cells of the statement's rows, batch by batch: memory holds the cells, not the rows."""
+    parts = (_from_rows(plan, pd.DataFrame.from_records(list(batch), columns=list(columns))) for batch in batches)
+    return reduce(Cells.__add__, parts, empty(plan))
+
+
+def class_name(value: object) -> str:
+    """A class as text, the same whatever type its engine has for it: 1, 1.0, Decimal(1) and True are all '1'."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == int(value) else str(value)  # type: ignore[call-overload]
+
+
+def slice_value(values: Iterable[str]) -> str:
+    """The text of one slice of a tuple of columns: its values joined by commas, which are escaped inside a value."""
+    columns = list(values)
+    return columns[0] if len(columns) == 1 else ",".join(value.replace("\\", "\\\\").replace(",", "\\,") for value in columns)
+
+
+def _from_rows(plan: Plan, rows: pd.DataFrame) -> Cells:
+    """Cells of every window and slice from the statement's rows, which lie on segments and in groups of slice columns."""
+    classes, labels, predictions = _classes(rows)
+    versions, version_codes = _coded(rows["model_version"], RESERVED)
+    base = pd.DataFrame({"model_version": version_codes, "kind": _int(rows["kind"]), "label": labels, "prediction": predictions,
+                         "bucket": _int(rows["bucket"]), "n": _int(rows["n"])})  # fmt: skip
+    base[list(stored_sums(plan))] = _sums(plan, rows, base, classes)
+    base, places = _with_books(rows, base)
+    levels: dict[str, tuple[str, ...]] = {"model_version": versions, "class": classes}
+    values, coded = _slices(plan, rows.loc[places], rows["group"].to_numpy(dtype="int64")[places])
+    levels["slice_value"] = values
+    segments = {on: _int(rows[column])[places] for on, column in (("predicted_at", "on_predicted"), ("labeled_at", "on_labeled"))}
+    parts = [
+        _summed(base[mask].assign(window=w, slice=s, slice_value=codes[mask])[[*KEY, *base.columns.difference(list(KEY), sort=False)]])
+        for w, window in enumerate(plan.evaluation.windows)
+        for s, (codes, grouped) in enumerate(coded)
+        if (mask := grouped & np.isin(segments[window.on], _segments(plan, w))).any()
+    ]
+    return Cells(pd.concat([empty(plan).frame, *parts], ignore_index=True), levels)
+
+
+def _segments(plan: Plan, window: int) -> list[int]:
+    configured = plan.evaluation.windows[window]
+    segments = plan.on_predicted if configured.on == "predicted_at" else plan.on_labeled
+    return sorted(segments.of(configured) - {OUTSIDE})
+
+
+def _sums(plan: Plan, rows: pd.DataFrame, base: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """The outcome cells' sums; 0 for other kinds of cells."""
+    found = {name: _int(rows[f"sum_{i}"]) for i, name in enumerate(plan.sums)}
+    if not plan.regression:
+        labeled = base["label"].to_numpy() != NONE
+        chosen = np.where(_is_event(plan, base, classes), found["log_score"], found["log_rest"])
+        found["log_loss"] = np.where(labeled, chosen, 0)
+    outcome = base["kind"].to_numpy() == OUTCOME
+    return np.column_stack([np.where(outcome, found[name], 0) for name in stored_sums(plan)])
+
+
+def _is_event(plan: Plan, base: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Whether what the score is the probability of came true: the positive class, or the class that was predicted."""
+    if plan.evaluation.task == "binary":
+        positive = class_name(plan.evaluation.positive_label)
+        return base["label"].to_numpy() == (classes.index(positive) if positive in classes else NONE - 1)
+    return base["label"].to_numpy() == base["prediction"].to_numpy()
+
+
+def _with_books(rows: pd.DataFrame, base: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
+    """One cell for each thing that a BOOKS row counts, and for every resulting cell the row it came from."""
+    books = np.flatnonzero(base["kind"].to_numpy() == BOOKS)
+    places = [np.arange(len(base))]
+    parts = [base]
+    for i, _ in enumerate(BOOKED):
+        parts.append(base.iloc[books].assign(bucket=BOOKED_BUCKET + i, n=_int(rows[f"sum_{i}"])[books]))
+        places.append(books)
+    return pd.concat(parts, ignore_index=True), np.concatenate(places)
+
+
+def _slices(plan: Plan, rows: pd.DataFrame, groups: Codes) -> tuple[tuple[str, ...], list[tuple[Codes, npt.NDArray[np.bool_]]]]:
+    """The slice values that occur, and for each slice (first `overall`) their codes and which rows it is summed from."""
+    names: dict[str, int] = {"": 0}
+    coded = [(np.zeros(len(rows), dtype="int64"), groups == 0)]
+    for columns in plan.evaluation.slices:
+        group = next(i for i, group in enumerate(plan.groups) if set(columns) <= set(group))
+        coded.append((_slice_codes(rows, columns, names), groups == group))
+    return tuple(names), coded
+
+
+def _slice_codes(rows: pd.DataFrame, columns: Sequence[str], names: dict[str, int]) -> Codes:
+    parts = [_coded(rows[f"slice_{column}"], {}) for column in columns]
+    packed, _ = _packed([codes for _, codes in parts])
+    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
+    texts = [slice_value(values[codes[i]] for values, codes in parts) for i in first]
+    return np.array([names.setdefault(text, len(names)) for text in texts], dtype="int64")[inverse]
+
+
+def _classes(rows: pd.DataFrame) -> tuple[tuple[str, ...], Codes, Codes]:
+    """The classes that occur, and the codes of labels and predictions."""
+    names: dict[str, int] = {}
+    coded = []
+    for column in ("label", "prediction"):
+        codes, found = pd.factorize(rows[column].to_numpy(dtype=object))
+        own = np.array([*(names.setdefault(class_name(value), len(names)) for value in found), NONE], dtype="int64")
+        coded.append(own[codes])
+    return tuple(names), coded[0], coded[1]
+
+
+def _coded(column: pd.Series, reserved: Mapping[str, str]) -> tuple[tuple[str, ...], Codes]:
+    codes, found = pd.factorize(column.to_numpy(dtype=object))
+    names: dict[str, int] = {}
+    own = [names.setdefault(reserved.get(str(value), str(value)), len(names)) for value in found]
+    if (codes == NONE).any():
+        own.append(names.setdefault(MISSING, len(names)))
+    return tuple(names), np.array(own, dtype="int64")[codes]
+
+
+def _translation(old: tuple[str, ...], new: tuple[str, ...]) -> Codes:
+    """Old codes to new ones; the last entry keeps NONE, which is -1, what it is."""
+    places = {value: code for code, value in enumerate(new)}
+    return np.array([*(places.get(value, NONE) for value in old), NONE], dtype="int64")
+
+
+def _summed(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a key, sorted by key, without rows that are all zero."""
+    if frame.empty:
+        return frame
+    packed, order = _packed([frame[name].to_numpy() for name in KEY])
+    ordered = packed[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    keys = {name: frame[name].to_numpy()[order[starts]] for name in KEY}
+    sums = {name: np.add.reduceat(frame[name].to_numpy()[order], starts) for name in frame.columns if name not in KEY}
+    some = np.any([total != 0 for total in sums.values()], axis=0)
+    return pd.DataFrame({name: values[some] for name, values in (keys | sums).items()})
+
+
+def _packed(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
+    """One integer a row that orders and equals as the columns together do, and the order that sorts it."""
+    widths = [int(column.max(initial=NONE)) + 2 for column in columns]
+    if np.prod([float(width) for width in widths]) >= 2**62:
+        return _ranked(columns)
+    packed = np.zeros(len(columns[0]), dtype="int64")
+    for column, width in zip(columns, widths, strict=True):
+        packed = packed * width + (column + 1)
+    return packed, np.argsort(packed, kind="stable")
+
+
+def _ranked(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
+    order = np.lexsort(columns[::-1])
+    changed = np.any([np.diff(column[order], prepend=column[order[:1]] - 1) != 0 for column in columns], axis=0)
+    packed = np.empty(len(order), dtype="int64")
+    packed[order] = np.cumsum(changed)
+    return packed, order
+
+
+def _int(column: pd.Series) -> Codes:
+    return column.to_numpy(dtype="int64")

@@ -1,0 +1,329 @@
+"""What one request adds, and to which cell: segments, classes, score bin, duration buckets, and sums as exact integers."""
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from evaljob.dialect import double, floor_integer, integer_division, microseconds_between
+from evaljob.join.plan import (
+    BOOKED,
+    ERROR_SUMS,
+    LABEL_ID_NULL,
+    NUMBER_INVALID,
+    ORPHAN,
+    PREDICTION_ID_NULL,
+    SCORE_INVALID,
+    USABLE,
+    Column,
+    Plan,
+    bound,
+    in_spans,
+    parts,
+)
+from evaljob.join.resolve import answered, exists, orphans, served
+from evaljob.source import Source, column_type
+from evaljob.statistics.bins import DURATION_GAMMA, SCORE_UNIT, score_bin_edges
+from evaljob.types import Kind
+from evaljob.window import OUTSIDE, Segments
+
+MICRO = 10**6
+CLIP = 10**3  # on the grid of scores: log loss of scores clipped to [1e-6, 1 - 1e-6]
+PERCENT = SCORE_UNIT // 100  # the width of the bins between 0.01 and 0.99
+LARGEST_NUMBER = 1e9  # larger ones are rejected, so that a sum of squares stays within 64 bits
+LARGEST_VALUE = 1e12
+LONGEST_LATENCY = 1e10  # seconds
+NO_BUCKET = -1
+
+
+def requests(plan: Plan, predictions: sa.FromClause, labels: sa.FromClause, t: datetime, sign: int) -> Iterator[sa.Select[Any]]:
+    """One row a request inside a window, as known at `t`: where it counts and what it adds there."""
+    first = served(plan, predictions, t)
+    findable = plan.labels.rows if plan.indexed else labels
+    placed = _select(_Request(plan, answered(plan, first, findable, t), t).columns()).subquery()
+    yield _select(_numbered(plan, placed, sign)).where(_inside(placed))
+    yield _rejected(plan, plan.labels, orphans(plan, labels, t), ORPHAN, t, sign)
+
+
+def nameless(plan: Plan, t: datetime, sign: int, step: tuple[datetime, datetime] | None) -> Iterator[sa.Select[Any]]:
+    """Rows without a request_id: each is a request of its own, rejected and counted where its timestamp lies."""
+    for source, reason in ((plan.predictions, PREDICTION_ID_NULL), (plan.labels, LABEL_ID_NULL)):
+        conditions = [source.rows.c.request_id.is_(None), *exists(plan, source, source.rows, t)]
+        if step is not None:
+            conditions.append(sa.or_(*[in_spans(source, column, spans) for column, spans in plan.spans(source, *step).items()]))
+        yield _rejected(plan, source, sa.select(source.rows).where(*conditions).subquery(), reason, t, sign)
+
+
+def integer(value: int) -> Column:
+    """A constant that stands in the statement as it is: it is ours, never the user's, and engines fold it."""
+    return sa.literal_column(str(value), sa.BigInteger())
+
+
+def null_of(plan: Plan, column: str) -> Column:
+    """A NULL of the type of `label` or `prediction`, which engines want to know in a UNION."""
+    if plan.regression:
+        return sa.cast(sa.null(), sa.BigInteger())
+    kind = (plan.predictions if column == "prediction" else plan.labels).kinds[column]
+    return sa.null() if kind == "unknown" else sa.cast(sa.null(), column_type(kind))
+
+
+NULL_TEXT = sa.cast(sa.null(), sa.String(1))
+NULL_INTEGER = sa.cast(sa.null(), sa.BigInteger())
+
+
+class _Request:
+    """The columns of a served prediction with its latest label (`row`, as `answered` returns it)."""
+
+    def __init__(self, plan: Plan, row: sa.Subquery, t: datetime) -> None:
+        self.plan, self.row, self.t = plan, row, t
+        self.real = row.c.label.is_not(None)
+
+    def columns(self) -> dict[str, Column]:
+        plan, row = self.plan, self.row
+        reason = self._reason()
+        return {
+            "reason": reason,
+            "on_predicted": segment(plan.on_predicted, plan.predictions, row.c.predicted_at, self.t),
+            "on_labeled": self._on_labeled(reason),
+            "model_version": as_text(row.c.model_version, plan.predictions.kinds["model_version"]),
+            **{f"slice_{c}": as_text(row.c[c], plan.predictions.kinds[c]) for c in plan.slice_columns},
+            **self._truth_and_prediction(),
+            "lag": sa.case((self.real, microseconds_between(row.c.predicted_at, self.row.c.labeled_at))),
+            "latency": self._latency(),
+            **self._values(),
+            **self._booked(),
+        }
+
+    def _reason(self) -> Column:
+        """Why the request stays out of every count but the books, if it does."""
+        row = self.row
+        if self.plan.regression:
+            wrong = sa.or_(_not_within(row.c.prediction, LARGEST_NUMBER), sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)))
+            return sa.case((wrong, integer(NUMBER_INVALID)), else_=integer(USABLE))
+        if "score" not in row.c:
+            return integer(USABLE)
+        wrong = sa.and_(row.c.prediction.is_not(None), row.c.score.is_not(None), sa.not_(_is_probability(row.c.score)))
+        return sa.case((wrong, integer(SCORE_INVALID)), else_=integer(USABLE))
+
+    def _on_labeled(self, reason: Column) -> Column:
+        """A rejected request without a label is counted where its prediction lies; any other is in no window on `labeled_at`."""
+        plan, t, row = self.plan, self.t, self.row
+        places = [(self.real, segment(plan.on_labeled, plan.labels, self.row.c.labeled_at, t))]
+        if (default := plan.evaluation.labels_default) is not None:
+            places.append((self._implicit(), segment(plan.on_labeled, plan.predictions, row.c.predicted_at, t, default.after)))
+        places.append((reason != USABLE, segment(plan.on_labeled, plan.predictions, row.c.predicted_at, t)))
+        return sa.case(*places, else_=integer(OUTSIDE))
+
+    def _implicit(self) -> Column:
+        """No real label came within the default's age: known since `predicted_at + after`."""
+        default = self.plan.evaluation.labels_default
+        if default is None:
+            return sa.false()
+        due = self.row.c.predicted_at < bound(self.plan.predictions, "predicted_at", self.t - default.after)
+        return sa.and_(sa.not_(self.real), due)
+
+    def _truth_and_prediction(self) -> dict[str, Column]:
+        row, default = self.row, self.plan.evaluation.labels_default
+        if self.plan.regression:
+            return self._numbers()
+        label = [(self.real, row.c.label)]
+        if default is not None:
+            kind = self.plan.labels.kinds["label"]
+            label.append((self._implicit(), sa.literal(default.label, None if kind == "unknown" else column_type(kind))))
+        score = sa.case((_is_probability(row.c.score), on_grid(row.c.score))) if "score" in row.c else NULL_INTEGER
+        return {"label": sa.case(*label), "prediction": row.c.prediction, "score": score}
+
+    def _numbers(self) -> dict[str, Column]:
+        """Regression: whether there is a label and a prediction, and the numbers themselves."""
+        label: Column = sa.case((self.real, self.row.c.label))
+        default = self.plan.evaluation.labels_default
+        if default is not None:
+            label = sa.case((self.real, label), (self._implicit(), sa.literal(float(default.label))))
+        truth_, said = double(label), double(self.row.c.prediction)
+        both = sa.and_(truth_.is_not(None), said.is_not(None))
+        error = sa.case((both, said - truth_))
+        return {
+            "label": sa.case((label.is_not(None), integer(1))),
+            "prediction": sa.case((self.row.c.prediction.is_not(None), integer(1))),
+            "error": error,
+            "truth": sa.case((both, truth_)),
+        }
+
+    def _latency(self) -> Column:
+        if "latency_seconds" not in self.row.c:
+            return NULL_INTEGER
+        seconds = self.row.c.latency_seconds
+        return sa.case((_is_latency(seconds), floor_integer(double(seconds) * float(MICRO) + 0.5)))
+
+    def _values(self) -> dict[str, Column]:
+        columns: dict[str, Column] = {}
+        for i, name in enumerate(self.plan.evaluation.values):
+            value = sa.case((sa.and_(self.real, _within(self.row.c[name], LARGEST_VALUE)), double(self.row.c[name])))
+            columns |= exact_parts(f"value_{i}", value)
+        return columns
+
+    def _booked(self) -> dict[str, Column]:
+        """The books: duplicates and corrections are the rows beyond the one that counts."""
+        row, plan = self.row, self.plan
+        labels = row.c.label_copies - row.c.late_copies
+        latency = row.c.latency_seconds if "latency_seconds" in row.c else None
+        invalid = [_count(sa.and_(self.real, _not_within(row.c[name], LARGEST_VALUE))) for name in plan.evaluation.values]
+        booked = {
+            "duplicates": row.c.copies - 1,
+            "corrections": sa.case((labels > 1, labels - 1), else_=integer(0)),
+            "retracted": _count(sa.and_(labels > 0, sa.not_(self.real))),
+            "too_late": row.c.late_copies,
+            "latency_invalid": integer(0) if latency is None else _count(sa.and_(latency.is_not(None), sa.not_(_is_latency(latency)))),
+            "values_invalid": sum(invalid, start=integer(0)),
+        }
+        return {name: booked[name] for name in BOOKED}
+
+
+def _numbered(plan: Plan, row: sa.Subquery, sign: int) -> dict[str, Column]:
+    """The row with what builds on its numbers: bins, buckets and sums."""
+    own = _error_numbers(row) if plan.regression else _score_numbers(row.c.score)
+    keys = ("reason", "on_predicted", "on_labeled", "model_version", *(f"slice_{c}" for c in plan.slice_columns), "label", "prediction")
+    values = [name for i in range(len(plan.evaluation.values)) for name in parts(f"value_{i}")]
+    return {
+        **{name: row.c[name] for name in keys},
+        "lag": duration_bucket(row.c.lag),
+        "latency": duration_bucket(row.c.latency),
+        **own,
+        **{name: row.c[name] for name in (*values, *BOOKED)},
+        "sign": integer(sign),
+    }
+
+
+def _rejected(plan: Plan, source: Source, rows: sa.Subquery, reason: int, t: datetime, sign: int) -> sa.Select[Any]:
+    """Rows of one log that are no request: placed by their own timestamp, whatever a window is on, and counted by reason."""
+    stamp = rows.c[source.stamp]
+
+    def text(column: str) -> Column:
+        return as_text(plan.exact(source, rows, column), source.kinds[column]) if column in rows.c else NULL_TEXT
+
+    columns = {
+        "reason": integer(reason),
+        "on_predicted": segment(plan.on_predicted, source, stamp, t),
+        "on_labeled": segment(plan.on_labeled, source, stamp, t),
+        "model_version": text("model_version"),
+        **{f"slice_{c}": text(c) for c in plan.slice_columns},
+        "label": null_of(plan, "label"), "prediction": null_of(plan, "prediction"),
+        "lag": NULL_INTEGER, "latency": NULL_INTEGER, "bin": integer(NO_BUCKET),
+        **dict.fromkeys((*plan.sums, *BOOKED), integer(0)),
+        "sign": integer(sign),
+    }  # fmt: skip
+    placed = _select(columns).subquery()
+    return sa.select(placed).where(_inside(placed))
+
+
+def _score_numbers(score: Column) -> dict[str, Column]:
+    """Bin and sums of a score s on the grid: s, s^2, -log(s) and -log(1 - s), each on the grid again; 0 without a score."""
+    clipped = sa.case((score < CLIP, integer(CLIP)), (score > SCORE_UNIT - CLIP, integer(SCORE_UNIT - CLIP)), else_=score)
+    sums = {
+        "score": score,
+        "squared_score": integer_division(score * score + integer(SCORE_UNIT // 2), integer(SCORE_UNIT)),
+        "log_score": _minus_log(clipped),
+        "log_rest": _minus_log(integer(SCORE_UNIT) - clipped),
+    }
+    return {"bin": score_bin(score)} | {name: sa.func.coalesce(x, integer(0)) for name, x in sums.items()}
+
+
+def _minus_log(score: Column) -> Column:
+    return on_grid(-sa.func.ln(double(score) / float(SCORE_UNIT)))
+
+
+def _error_numbers(row: sa.Subquery) -> dict[str, Column]:
+    """Bucket of the absolute error in millionths, and the exact sums of error and label and of their squares."""
+    error, label = row.c.error, row.c.truth
+    reals = dict(zip(ERROR_SUMS, (error, sa.func.abs(error), error * error, label, label * label), strict=True))
+    bucket = sa.func.coalesce(duration_bucket(floor_integer(sa.func.abs(error) * float(MICRO) + 0.5)), integer(NO_BUCKET))
+    return {"bin": bucket} | {part: x for name, real in reals.items() for part, x in exact_parts(name, real).items()}
+
+
+def score_bin(score: Column) -> Column:
+    """The score's bin by integer division and comparison; -1 without a score."""
+    edges = [int(edge) for edge in score_bin_edges()]
+    low, high = edges.index(PERCENT), edges.index(SCORE_UNIT - PERCENT)
+    return sa.case(
+        (score.is_(None), integer(NO_BUCKET)),
+        (score < PERCENT, _ladder(score, edges[1:low], 0)),
+        (score < SCORE_UNIT - PERCENT, integer_division(score, integer(PERCENT)) + integer(low - 1)),
+        else_=_ladder(score, edges[high + 1 : -1], high),
+    )
+
+
+def _ladder(score: Column, edges: Sequence[int], first: int) -> Column:
+    """`first` plus how many of the sorted edges lie at or below the score, found by halving."""
+    if not edges:
+        return integer(first)
+    middle = len(edges) // 2
+    below, above = _ladder(score, edges[:middle], first), _ladder(score, edges[middle + 1 :], first + middle + 1)
+    return sa.case((score < integer(edges[middle]), below), else_=above)
+
+
+def duration_bucket(microseconds: Column) -> Column:
+    """The logarithmic bucket of a duration; -1 for none or less; NULL for NULL."""
+    bucket = floor_integer(sa.func.ln(double(microseconds)) / math.log(DURATION_GAMMA))
+    return sa.case((microseconds > 0, bucket), (microseconds <= 0, integer(NO_BUCKET)))
+
+
+def segment(segments: Segments, source: Source, stamp: Column, t: datetime, shift: timedelta = timedelta(0)) -> Column:
+    """The number of the segment that `stamp + shift` lies in."""
+    if not segments.ages:
+        return integer(OUTSIDE)
+    places = [(stamp < bound(source, source.stamp, t - age - shift), integer(number)) for age, number in zip(segments.ages, segments.numbers, strict=False)]
+    return sa.case((stamp.is_(None), integer(OUTSIDE)), *places, else_=integer(segments.numbers[-1]))
+
+
+def as_text(column: Column, kind: Kind) -> Column:
+    """A version or slice value as text, spelled alike on every engine: booleans are 1 and 0."""
+    if kind == "text":
+        return column
+    return sa.cast(sa.case((column, integer(1)), (sa.not_(column), integer(0))) if kind == "boolean" else column, sa.String(255))
+
+
+def on_grid(x: Column) -> Column:
+    """A number on the fixed-point grid, rounded half up as every engine can."""
+    return floor_integer(double(x) * float(SCORE_UNIT) + 0.5)
+
+
+def exact_parts(name: str, x: Column) -> dict[str, Column]:
+    """A real number as two integers, its floor and the millionths above it; 0 for NULL."""
+    whole, micro = parts(name)
+    floor = sa.func.floor(x)
+    return {
+        whole: sa.func.coalesce(floor_integer(x), integer(0)),
+        micro: sa.func.coalesce(floor_integer((x - floor) * float(MICRO) + 0.5), integer(0)),
+    }
+
+
+def _select(columns: dict[str, Column]) -> sa.Select[Any]:
+    return sa.select(*[column.label(name) for name, column in columns.items()])
+
+
+def _inside(row: sa.Subquery) -> Column:
+    return sa.or_(row.c.on_predicted != OUTSIDE, row.c.on_labeled != OUTSIDE)
+
+
+def _count(condition: Column) -> Column:
+    return sa.case((condition, integer(1)), else_=integer(0))
+
+
+def _is_probability(score: Column) -> Column:
+    """False for NaN too, which some engines order above every number."""
+    return sa.and_(score >= 0, score <= 1)
+
+
+def _is_latency(seconds: Column) -> Column:
+    return sa.and_(seconds >= 0, seconds <= LONGEST_LATENCY)
+
+
+def _within(x: Column, limit: float) -> Column:
+    return sa.and_(x >= -limit, x <= limit)
+
+
+def _not_within(x: Column, limit: float) -> Column:
+    """Present, but not a number of usable size (NaN and infinity are not)."""
+    return sa.and_(x.is_not(None), sa.not_(_within(x, limit)))

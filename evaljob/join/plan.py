@@ -1,0 +1,148 @@
+"""What the statement of one evaluation is made of: its configuration, its logs, its segments, and what is counted."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+
+from evaljob.config import Evaluation
+from evaljob.dialect import exact_text
+from evaljob.source import Source
+from evaljob.window import Segments
+
+Column: TypeAlias = sa.ColumnElement[Any]
+Span: TypeAlias = tuple[datetime, datetime]
+
+# Kinds of cells
+OUTCOME, LAG, LATENCY, BOOKS = range(4)
+# Why a row stays out of every other count; USABLE rows do not
+USABLE, ORPHAN, PREDICTION_ID_NULL, LABEL_ID_NULL, SCORE_INVALID, NUMBER_INVALID = range(6)
+# What else the books count, of requests that are used
+BOOKED = ("duplicates", "corrections", "retracted", "too_late", "latency_invalid", "values_invalid")
+SCORE_SUMS = ("score", "squared_score", "log_score", "log_rest")
+ERROR_SUMS = ("error", "absolute_error", "squared_error", "label", "squared_label")
+
+
+def parts(name: str) -> tuple[str, str]:
+    """The names of the two integers that hold a real number exactly: its whole part, and the rest in millionths."""
+    return f"{name}_whole", f"{name}_micro"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One evaluation over two logs on one kind of engine. `mysql`: its collations fold case and spaces.
+    `indexed`: rows are found by an index on their id instead of a scan."""
+
+    evaluation: Evaluation
+    predictions: Source
+    labels: Source
+    mysql: bool = False
+    indexed: bool = True
+
+    @cached_property
+    def on_predicted(self) -> Segments:
+        """Segments of the windows on `predicted_at`."""
+        return Segments.on("predicted_at", self.evaluation.windows)
+
+    @cached_property
+    def on_labeled(self) -> Segments:
+        """Segments of the windows on `labeled_at`."""
+        return Segments.on("labeled_at", self.evaluation.windows)
+
+    @cached_property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Every column that is part of a slice, once."""
+        return tuple(dict.fromkeys(column for columns in self.evaluation.slices for column in columns))
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The tuples of slice columns the database groups by: those no other tuple contains. The others are summed from them."""
+        tuples = list({frozenset(columns): columns for columns in self.evaluation.slices or ((),)}.values())
+        return tuple(columns for columns in tuples if not any(set(columns) < set(other) for other in tuples))
+
+    @cached_property
+    def sums(self) -> tuple[str, ...]:
+        """What outcome cells sum beside their count."""
+        own = [part for name in ERROR_SUMS for part in parts(name)] if self.regression else SCORE_SUMS
+        return (*own, *(part for i in range(len(self.evaluation.values)) for part in parts(f"value_{i}")))
+
+    @cached_property
+    def horizon(self) -> timedelta | None:
+        """The age beyond which rows do not exist for this evaluation: `max_lag` before the oldest window's start."""
+        if self.evaluation.max_lag is None:
+            return None
+        return max(w.maturity + w.length for w in self.evaluation.windows) + self.evaluation.max_lag
+
+    @property
+    def regression(self) -> bool:
+        """Whether labels are numbers instead of classes."""
+        return self.evaluation.task == "regression"
+
+    def exact(self, source: Source, rows: sa.FromClause, name: str) -> Column:
+        """A column, compared byte for byte where the engine would fold case or trailing spaces."""
+        column: Column = rows.c[name]
+        return exact_text(column) if self.mysql and source.kinds[name] == "text" else column
+
+    def spans(self, source: Source, before: datetime, after: datetime) -> dict[str, list[Span]]:
+        """Per timestamp of a log, the spans in which a row's place changes while `as_of` goes from `before` to `after`."""
+        ages: dict[str, set[timedelta]] = {source.known: {timedelta(0)}}
+        ages.setdefault(source.stamp, set()).update(self._edge_ages(source))
+        return {name: _merged((before - age, after - age) for age in sorted(found, reverse=True)) for name, found in ages.items()}
+
+    def _edge_ages(self, source: Source) -> Iterable[timedelta]:
+        """The ages at which a row enters or leaves something. A row without one timestamp is placed by the other: all edges count."""
+        edges = {*self.on_predicted.ages, *self.on_labeled.ages}
+        yield from edges
+        if self.horizon is not None:
+            yield self.horizon
+        default = self.evaluation.labels_default
+        if default is not None and source.log == "predictions":
+            yield from (age + default.after for age in {*edges, timedelta(0)})
+
+
+def bound(source: Source, column: str, t: datetime) -> Column:
+    """An instant (aware) as a bind value that compares with a timestamp column: aware for aware ones, naive UTC for the others."""
+    if source.kinds[column] == "timestamptz":
+        return sa.literal(t.astimezone(UTC), sa.DateTime(timezone=True))
+    return sa.literal(t.astimezone(UTC).replace(tzinfo=None), Stamp())
+
+
+def in_spans(source: Source, column: str, spans: Iterable[Span]) -> Column:
+    """Whether a row's timestamp lies in one of the half-open spans."""
+    stamp = source.rows.c[column]
+    return sa.or_(*[sa.and_(stamp >= bound(source, column, a), stamp < bound(source, column, b)) for a, b in spans])
+
+
+class Stamp(sa.types.TypeDecorator[datetime]):
+    """A naive UTC timestamp. On SQLite it is text without a zero fraction, which orders rightly against text with and without one."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.isoformat(" ")
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return sa.String()
+        if dialect.name in ("mysql", "mariadb"):
+            from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415  (only where it is used)
+
+            return DATETIME(fsp=6)
+        return sa.DateTime()
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans sorted by start, with those that touch or overlap made one."""
+    merged: list[Span] = []
+    for start, end in spans:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged

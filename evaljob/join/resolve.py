@@ -1,0 +1,125 @@
+"""Requests as they were known at an instant: the first prediction, the latest label, joined by request_id."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from evaljob.dialect import exact_text, microseconds_between
+from evaljob.join.plan import Column, Plan, bound, in_spans
+from evaljob.source import Source
+
+
+def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
+    """The ids of requests with a row that became known in [before, after), or whose own timestamp crossed an edge."""
+    ids = [
+        sa.select(source.rows.c.request_id).where(in_spans(source, column, spans), source.rows.c.request_id.is_not(None))
+        for source in (plan.predictions, plan.labels)
+        for column, spans in plan.spans(source, before, after).items()
+    ]
+    return sa.union(*ids).cte("affected")
+
+
+def rows_of(ids: sa.CTE, plan: Plan, source: Source) -> sa.CTE:
+    """All rows of a log that belong to the given requests. Joined, never tested with IN: 60 times faster on SQLite."""
+    same = same_id(plan, ids, source.rows)
+    return sa.select(source.rows).select_from(ids.join(source.rows, same)).cte(f"{source.log}_affected")
+
+
+def served(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
+    """The first prediction of each request known at `t`, and how many rows share its id (`copies`)."""
+    ties = ("prediction", "score", "model_version", "latency_seconds", *plan.slice_columns)
+    order = [rows.c.predicted_at, *(_nulls_first(plan, rows, name) for name in ties if name in rows.c)]
+    id_ = plan.exact(plan.predictions, rows, "request_id")
+    known = (*exists(plan, plan.predictions, rows, t), rows.c.request_id.is_not(None))
+    copies = sa.func.count().over(partition_by=id_).label("copies")
+    return _first_of(sa.select(*_columns(plan, plan.predictions, rows), copies).where(*known), id_, order)
+
+
+def answered(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime) -> sa.Subquery:
+    """Each served prediction with its latest label known at `t`, if any (else `labeled_at` is NULL), and how many it has.
+
+    `label_copies` are the label rows of the request, `late_copies` those further than `max_lag` from the prediction, which are no
+    labels. The label rows are joined before they are ranked: engines find them by their index, for a few requests as for all.
+    """
+    late = sa.false() if plan.evaluation.max_lag is None else _beyond(plan.evaluation.max_lag, first, labels)
+    id_ = plan.exact(plan.predictions, first, "request_id")
+    matched = labels.c.request_id.is_not(None)
+    pairs = sa.select(
+        *[c for c in first.c if c.name != "request_id"],
+        *[sa.case((sa.not_(late), c)).label(c.name) if plan.evaluation.max_lag else c for c in _columns(plan, plan.labels, labels)[1:]],
+        _counted(matched).over(partition_by=id_).label("label_copies"),
+        _counted(sa.and_(matched, late)).over(partition_by=id_).label("late_copies"),
+    ).select_from(first.outerjoin(labels, sa.and_(same_id(plan, first, labels), *exists(plan, plan.labels, labels, t))))
+    order = [labels.c.labeled_at.desc(), *(_nulls_last(plan, labels, name) for name in ("label", *plan.evaluation.values))]
+    return _first_of(pairs, id_, order if plan.evaluation.max_lag is None else [sa.case((late, 1), else_=0), *order])
+
+
+def orphans(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
+    """The ids with labels but no prediction known at `t`, each with the time of its latest label."""
+    id_ = plan.exact(plan.labels, rows, "request_id")
+    predicted = sa.exists().where(same_id(plan, rows, plan.predictions.rows), *exists(plan, plan.predictions, plan.predictions.rows, t))
+    known = (*exists(plan, plan.labels, rows, t), rows.c.request_id.is_not(None))
+    return sa.select(id_, sa.func.max(rows.c.labeled_at).label("labeled_at")).where(*known, sa.not_(predicted)).group_by(id_).subquery()
+
+
+def same_id(plan: Plan, a: sa.FromClause, b: sa.FromClause) -> Column:
+    """Whether two rows share their id. Where a collation calls unlike ids equal, the index finds by it and bytes decide."""
+    same = a.c.request_id == b.c.request_id
+    if not (plan.mysql and plan.labels.kinds["request_id"] == "text"):
+        return same
+    return sa.and_(same, exact_text(a.c.request_id) == exact_text(b.c.request_id))
+
+
+def exists(plan: Plan, source: Source, rows: sa.FromClause, t: datetime) -> list[Column]:
+    """A row is known at `t`, has a timestamp of its own, and lies within the horizon."""
+    conditions: list[Column] = [rows.c[source.known] < bound(source, source.known, t)]
+    if source.known != source.stamp:
+        conditions.append(rows.c[source.stamp].is_not(None))
+    if plan.horizon is not None:
+        conditions.append(rows.c[source.stamp] >= bound(source, source.stamp, t - plan.horizon))
+    return conditions
+
+
+def _columns(plan: Plan, source: Source, rows: sa.FromClause) -> list[sa.Label[Any]]:
+    """The id as it is, so that indexes serve the join; everything else by its bytes."""
+    others = [plan.exact(source, rows, name).label(name) for name in _used(plan, source)[1:]]
+    return [rows.c.request_id.label("request_id"), *others]
+
+
+def _used(plan: Plan, source: Source) -> list[str]:
+    """The columns that the statement needs, of those the user's SELECT returns: the fewer, the faster."""
+    if source.log == "labels":
+        return ["request_id", "label", "labeled_at", *plan.evaluation.values]
+    wanted = ("request_id", "predicted_at", "model_version", "prediction", "score", "latency_seconds", *plan.slice_columns)
+    return [name for name in dict.fromkeys(wanted) if name in source.kinds]
+
+
+def _first_of(select: sa.Select[Any], partition: Column, order: list[Any]) -> sa.Subquery:
+    """The first row of each partition."""
+    ranked = select.add_columns(sa.func.row_number().over(partition_by=partition, order_by=order).label("rank_")).subquery()
+    return sa.select(*[c for c in ranked.c if c.name != "rank_"]).where(ranked.c.rank_ == 1).subquery()
+
+
+def _counted(condition: Column) -> sa.Function[int]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))
+
+
+def _beyond(max_lag: timedelta, first: sa.Subquery, labels: sa.FromClause) -> Column:
+    distance = sa.func.abs(microseconds_between(first.c.predicted_at, labels.c.labeled_at))
+    return sa.func.coalesce(distance > int(max_lag.total_seconds()) * 10**6, sa.false())
+
+
+def _nulls_first(plan: Plan, rows: sa.FromClause, name: str) -> Any:
+    """Ascending, in byte order, NULLs first on every engine (MySQL does so unasked and does not know the words)."""
+    column = _byte_order(plan.predictions, rows, name)
+    return column if plan.mysql else column.nulls_first()
+
+
+def _nulls_last(plan: Plan, rows: sa.FromClause, name: str) -> Any:
+    column = _byte_order(plan.labels, rows, name).desc()
+    return column if plan.mysql else column.nulls_last()
+
+
+def _byte_order(source: Source, rows: sa.FromClause, name: str) -> Column:
+    return exact_text(rows.c[name]) if source.kinds[name] == "text" else rows.c[name]

@@ -1,0 +1,146 @@
+"""The series that results are published for, and the cells summed into them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evaljob.cells import CODED, KEY, MISSING, NONE, Cells, class_name
+from evaljob.config import Evaluation
+from evaljob.join.plan import BOOKS, OUTCOME, USABLE
+
+Counts: TypeAlias = npt.NDArray[np.int64]
+Values: TypeAlias = npt.NDArray[np.float64]
+
+ALL = "all"
+OVERALL = "overall"
+OTHER = "__other__"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Every window times every (model_version, slice, slice_value) that occurs in any of them, and always the total.
+
+    `names` has a row a series; `cells` are the evaluation's cells with their series number in the column `series`, the totals over
+    versions included, and slice values beyond `max_slice_values` summed into `__other__`. `folded` counts those values by slice.
+    """
+
+    evaluation: Evaluation
+    names: pd.DataFrame
+    cells: pd.DataFrame
+    classes: tuple[str, ...]
+    folded: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def outcomes(self) -> pd.DataFrame:
+        """The cells of requests with both a prediction and a label."""
+        return self._kind(OUTCOME).query("label != @NONE and prediction != @NONE")
+
+    @cached_property
+    def support(self) -> Counts:
+        """Labeled and not failed requests."""
+        return self.total(self.outcomes)
+
+    @cached_property
+    def predictions(self) -> Counts:
+        """Requests with a prediction, failed ones included."""
+        return self.total(self._kind(OUTCOME))
+
+    @cached_property
+    def labeled(self) -> Counts:
+        """Requests with a label, failed ones included."""
+        return self.total(self._kind(OUTCOME).query("label != @NONE"))
+
+    @cached_property
+    def failed(self) -> Counts:
+        """Requests whose prediction failed."""
+        return self.total(self._kind(OUTCOME).query("prediction == @NONE"))
+
+    @cached_property
+    def overall(self) -> npt.NDArray[np.bool_]:
+        """Which series are of the slice `overall`."""
+        return (self.names["slice"] == OVERALL).to_numpy()
+
+    @cached_property
+    def events(self) -> npt.NDArray[np.bool_]:
+        """Per outcome cell, whether what the score is the probability of came true: the positive class, or the predicted one."""
+        if self.evaluation.task == "binary":
+            return self.outcomes["label"].to_numpy() == self.positive
+        return self.outcomes["label"].to_numpy() == self.outcomes["prediction"].to_numpy()
+
+    @property
+    def positive(self) -> int:
+        """The code of the positive class; NONE - 1, which nothing has, where it never occurs."""
+        name = class_name(self.evaluation.positive_label)
+        return self.classes.index(name) if name in self.classes else NONE - 1
+
+    def of_kind(self, kind: int) -> pd.DataFrame:
+        """The cells of one kind."""
+        return self._kind(kind)
+
+    def booked(self, bucket: int) -> Counts:
+        """What the books count under a reason."""
+        return self.total(self._kind(BOOKS).query("bucket == @bucket"))
+
+    def total(self, cells: pd.DataFrame, column: str = "n") -> Counts:
+        """A column of cells summed by series, exactly."""
+        return self.dense(cells, [], [], column)
+
+    def dense(self, cells: pd.DataFrame, keys: Sequence[Counts], widths: Sequence[int], column: str = "n") -> Counts:
+        """A column of cells summed into an array of shape (series, *widths), by series and by the given keys."""
+        place = cells["series"].to_numpy()
+        for key, width in zip(keys, widths, strict=True):
+            place = place * width + key
+        summed = np.zeros(len(self) * int(np.prod(widths, dtype="int64")), dtype="int64")
+        np.add.at(summed, place, cells[column].to_numpy())
+        return summed.reshape(len(self), *widths)
+
+    def _kind(self, kind: int) -> pd.DataFrame:
+        return self._by_kind.get(kind, self.cells.iloc[:0])
+
+    @cached_property
+    def _by_kind(self) -> dict[int, pd.DataFrame]:
+        return {int(kind): cells for kind, cells in self.cells.groupby("kind")}
+
+
+def series_of(evaluation: Evaluation, cells: Cells) -> Series:
+    """The series of an evaluation and their cells."""
+    compact = cells.compact()
+    frame, values, folded = _capped(evaluation, compact.frame, compact.levels["slice_value"])
+    versions = compact.levels["model_version"]
+    total = len(versions)
+    frame = pd.concat([frame, frame.assign(model_version=total)], ignore_index=True)
+    keys = [frame[name].to_numpy() for name in ("slice", "model_version", "slice_value")]
+    entities, entity = np.unique(np.column_stack([np.r_[k, extra] for k, extra in zip(keys, (0, total, values.index("")), strict=True)]), axis=0, return_inverse=True)
+    frame["series"] = frame["window"].to_numpy() * len(entities) + entity[:-1]
+    slices = [OVERALL, *(",".join(columns) for columns in evaluation.slices)]
+    names = pd.DataFrame({
+        "model_version": [(*versions, ALL)[v] for _, v, _ in entities],
+        "slice": [slices[s] for s, _, _ in entities],
+        "slice_value": [values[x] for _, _, x in entities],
+    })  # fmt: skip
+    windows = [names.assign(window=window.name) for window in evaluation.windows]
+    return Series(evaluation, pd.concat(windows, ignore_index=True), frame, compact.levels["class"], folded)
+
+
+def _capped(evaluation: Evaluation, frame: pd.DataFrame, values: tuple[str, ...]) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
+    """Slice values beyond the `max_slice_values` with the most requests (ties: first by name) become `__other__`."""
+    names = (*values, *(name for name in ("", OTHER) if name not in values))
+    codes = frame["slice_value"].to_numpy().copy()
+    counted = frame[(frame["kind"] == BOOKS) & (frame["bucket"] == USABLE)]
+    folded = {}
+    for number, columns in enumerate(evaluation.slices, start=1):
+        mine = counted[counted["slice"] == number].groupby("slice_value")["n"].sum()
+        ranked = sorted(mine.index, key=lambda code: (-mine[code], values[code]))
+        extra = ranked[evaluation.max_slice_values :]
+        folded[",".join(columns)] = len(extra)
+        codes[(frame["slice"].to_numpy() == number) & np.isin(codes, extra)] = names.index(OTHER)
+    return frame.assign(slice_value=codes), names, folded
