@@ -1,26 +1,16 @@
 """When the worker runs: at a fixed interval, or by cron with cron's own meaning; never twice and never not at all."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
-from cronsim import CronSim, CronSimError
+from cronsim import CronSim
 
 from evaljob.config import Schedule
-from evaljob.errors import ConfigError
+from evaljob.config.cron import MACROS, check
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MACROS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-_FORM = "five fields: minute hour day-of-month month day-of-week, such as '*/5 * * * *'"
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -47,19 +37,15 @@ class Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no type hin
 
 
 def main_trigger(schedule: Schedule) -> Trigger:
-    """The trigger of the evaluations. Raises ConfigError for an expression that is wrong or never comes true."""
-    if schedule.cron is not None:
-        return cron(schedule.cron, schedule.timezone, "schedule.cron")
-    if schedule.every is None:
-        raise ConfigError("schedule: give `every: 5m` or `cron: '*/5 * * * *'`")
-    return every(schedule.every)
+    """The trigger of the evaluations."""
+    if schedule.every is not None:
+        return every(schedule.every)
+    return cron(schedule.cron or "", schedule.timezone)
 
 
 def reconcile_trigger(schedule: Schedule) -> Trigger | None:
-    """The trigger of the reconciliations, None when they are not scheduled. Raises ConfigError likewise."""
-    if schedule.reconcile is None:
-        return None
-    return cron(schedule.reconcile, schedule.timezone, "schedule.reconcile")
+    """The trigger of the reconciliations, None when they are not scheduled."""
+    return None if schedule.reconcile is None else cron(schedule.reconcile, schedule.timezone)
 
 
 def every(interval: timedelta) -> Trigger:
@@ -67,48 +53,32 @@ def every(interval: timedelta) -> Trigger:
     return Trigger(lambda moment: EPOCH + ((moment - EPOCH) // interval + 1) * interval)
 
 
-def cron(expression: str, timezone: str = "UTC", key: str = "cron") -> Trigger:
+def cron(expression: str, timezone: str = "UTC") -> Trigger:
     """Cron's five fields or an @macro: 0 and 7 are Sunday; day-of-month or day-of-week, when both are restricted.
 
     An expression for every hour follows real time. Any other names times of the zone's clock, and each is met once: at
     the end of the gap when the clock is set forward over it, at its first coming when the clock is set back.
-    Raises ConfigError, naming `key`, for an expression that is wrong or never comes true, and for an unknown zone.
+    Raises ValueError for an expression that is wrong or never comes true.
     """
-    zone, fields = _zone(timezone), _fields(expression, key)
+    fields, zone = _fields(check(expression)), UTC if timezone == "UTC" else ZoneInfo(timezone)
 
     def following(moment: datetime) -> datetime:
         for local in CronSim(fields, moment.astimezone(zone)):
             # Compared in UTC: within one zone Python compares clock times, and 02:30 comes twice.
             if (fires := local.astimezone(UTC)) > moment:
                 return fires
-        raise ConfigError(f"{key}: {expression!r} never comes true: there is no such date")
+        raise ValueError(f"{expression!r} never comes true: there is no such date")
 
-    following(EPOCH)
     return Trigger(following)
 
 
-def _fields(expression: str, key: str) -> str:
-    """The expression written so that CronSim takes its wildcard jobs for real time and all others for clock times."""
-    fields = MACROS.get(expression.strip().lower(), expression).split()
-    if len(fields) != 5:  # noqa: PLR2004  (CronSim takes a sixth, for seconds, that cron does not have)
-        raise ConfigError(f"{key}: {expression!r} must be an @macro or {_FORM}")
-    try:
-        parsed = CronSim(" ".join(fields), EPOCH)
-    except CronSimError as error:
-        why = str(error).replace("Bad day-of-month", "Bad day-of-month, or a date that never comes")
-        raise ConfigError(f"{key}: {expression!r}: {why}; it must be {_FORM}") from error
-    minute, hour, *days = fields
-    if len(parsed.hours) == len(range(24)):
+def _fields(expression: str) -> str:
+    """The expression written so that CronSim takes jobs of every hour for real time and all others for clock times."""
+    minute, hour, *days = MACROS.get(expression.strip().lower(), expression).split()
+    if len(CronSim(f"0 {hour} * * *", EPOCH).hours) == len(range(24)):
         return " ".join([minute, "*", *days])
     return " ".join([_unstarred(minute, 59), _unstarred(hour, 23), *days])
 
 
 def _unstarred(field: str, last: int) -> str:
     return f"0-{last}{field[1:]}" if field.startswith("*") else field
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return UTC if name == "UTC" else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(f"schedule.timezone: {name!r} is no IANA time zone, such as UTC or Europe/Berlin") from error
