@@ -44,7 +44,7 @@ def problems(error: ValidationError, written: Any) -> Iterator[Problem]:
 
 
 def _follows(detail: Mapping[str, Any], meant: set[KeyPath | None], written: Any) -> bool:
-    """Whether the problem is only there because of another: a key that was misspelt, items that are themselves wrong."""
+    """Whether the problem is there only because of another: a key that is misspelt, items that are wrong."""
     if detail["type"] == "too_short":
         return bool(_at(detail["loc"], written))
     return detail["type"] == "missing" and detail["loc"] in meant

@@ -110,7 +110,7 @@ def _timezone(value: str) -> str:
 
 Whole = Annotated[int, BeforeValidator(_no_boolean)]
 Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
-Duration = Annotated[timedelta, PlainValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
 Name = Annotated[str, AfterValidator(_name)]
 GroupingValue = Annotated[Name, AfterValidator(_grouping_value)]
