@@ -21,7 +21,10 @@ Family = GaugeMetricFamily | UnknownMetricFamily
 
 @dataclass(frozen=True)
 class Metric:
-    """What is published under one name: HELP text, labels of its own, whether it has an interval."""
+    """What is published under one name: HELP text, labels of its own, whether it has bounds even when undefined.
+
+    Bounds that were computed are published whether or not `interval` is set.
+    """
 
     help: str
     labels: tuple[str, ...] = ()
@@ -37,39 +40,40 @@ METRICS: Mapping[str, Metric] = {
     "duplicate_predictions": Metric("Later predictions of a request that already had one; the first one counts"),
     "corrected_labels": Metric("Earlier labels of a request that got another one; the latest one counts"),
     "rejected_rows": Metric("Rows that could not be used, by reason", ("reason",)),
+    "other_slice_values": Metric("Slice values counted together as __other__, beyond max_slice_values", ("column",)),
     "accuracy_ratio": Metric("Correct predictions by support", interval=True),
     "balanced_accuracy_ratio": Metric("Mean recall of the classes that occurred", interval=True),
     "matthews_correlation": Metric("Matthews correlation coefficient, from -1 to 1", interval=True),
     "cohen_kappa": Metric("Cohen's kappa: agreement beyond chance, at most 1", interval=True),
     "precision_ratio": Metric("True positives by predicted positives of the class", ("class",), interval=True),
     "recall_ratio": Metric("True positives by actual positives of the class", ("class",), interval=True),
-    "f1_ratio": Metric("Harmonic mean of precision and recall of the class", ("class",), interval=True),
+    "f1_ratio": Metric("Harmonic mean of precision and recall of the class", ("class",)),
     "specificity_ratio": Metric("True negatives by actual negatives of the class", ("class",), interval=True),
     "prevalence_ratio": Metric("Requests labeled as the class by support", ("class",), interval=True),
     "predicted_ratio": Metric("Requests predicted as the class by support", ("class",), interval=True),
-    "roc_auc": Metric("Area under the ROC curve, at the resolution of the score bins", interval=True),
-    "average_precision": Metric("Average precision, at the resolution of the score bins", interval=True),
-    "expected_calibration_error": Metric("Mean distance of score and observed frequency over the bins", interval=True),
-    "maximum_calibration_error": Metric("Largest distance of score and observed frequency of a bin", interval=True),
-    "calibration_bias": Metric("Mean score minus observed frequency; above 0 is overconfident", interval=True),
-    "brier_score": Metric("Mean squared distance of score and outcome; 0 is perfect", interval=True),
-    "brier_miscalibration": Metric("Part of the Brier score that recalibration would remove", interval=True),
-    "brier_discrimination": Metric("Part of the uncertainty that the scores resolve", interval=True),
-    "brier_uncertainty": Metric("Brier score of always predicting the observed frequency", interval=True),
-    "log_loss": Metric("Mean logarithmic loss in nats, of scores clipped to [1e-6, 1 - 1e-6]", interval=True),
+    "roc_auc": Metric("Area under the ROC curve, at the resolution of the score bins"),
+    "average_precision": Metric("Average precision, at the resolution of the score bins"),
+    "expected_calibration_error": Metric("Mean distance of score and observed frequency over the bins"),
+    "maximum_calibration_error": Metric("Largest distance of score and observed frequency of a bin"),
+    "calibration_bias": Metric("Mean score minus observed frequency; above 0 is overconfident"),
+    "brier_score": Metric("Mean squared distance of score and outcome; 0 is perfect"),
+    "brier_miscalibration": Metric("Part of the Brier score that recalibration would remove"),
+    "brier_discrimination": Metric("Part of the uncertainty that the scores resolve"),
+    "brier_uncertainty": Metric("Brier score of always predicting the observed frequency"),
+    "log_loss": Metric("Mean logarithmic loss in nats, of scores clipped to [1e-6, 1 - 1e-6]"),
     "reliability_support": Metric("Requests in a bin of the reliability diagram, overall", ("bin",)),
     "reliability_mean_predicted": Metric("Mean score in a bin of the diagram", ("bin",)),
-    "reliability_observed_ratio": Metric("Observed frequency in a bin of the diagram", ("bin",), interval=True),
+    "reliability_observed_ratio": Metric("Observed frequency in a bin of the diagram", ("bin",)),
     "label_lag_seconds": Metric("Time from prediction to label; 0 when the label came first", ("quantile",)),
     "prediction_latency_seconds": Metric("Time a prediction took, as logged", ("quantile",)),
-    "cost": Metric("Cost of the outcomes, in the configured currency", interval=True),
-    "cost_per_prediction": Metric("Cost of the outcomes by support, in the configured currency", interval=True),
-    "value_sum": Metric("Sum of a value column of the labels", ("column",), interval=True),
-    "value_per_prediction": Metric("Sum of a value column of the labels by support", ("column",), interval=True),
-    "mean_absolute_error": Metric("Mean distance of prediction and label", interval=True),
-    "root_mean_squared_error": Metric("Root of the mean squared distance of prediction and label", interval=True),
-    "mean_error": Metric("Mean of prediction minus label; above 0 is too high", interval=True),
-    "r2_score": Metric("Share of the labels' variance that the predictions explain, at most 1", interval=True),
+    "cost": Metric("Cost of the outcomes, in the configured currency"),
+    "cost_per_prediction": Metric("Cost of the outcomes by support, in the configured currency"),
+    "value_sum": Metric("Sum of a value column of the labels", ("column",)),
+    "value_per_prediction": Metric("Sum of a value column of the labels by support", ("column",)),
+    "mean_absolute_error": Metric("Mean distance of prediction and label"),
+    "root_mean_squared_error": Metric("Root of the mean squared distance of prediction and label"),
+    "mean_error": Metric("Mean of prediction minus label; above 0 is too high"),
+    "r2_score": Metric("Share of the labels' variance that the predictions explain, at most 1"),
 }
 INSTANTS: Mapping[str, Metric] = {
     "as_of_timestamp_seconds": Metric("Instant that the results speak for"),

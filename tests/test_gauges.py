@@ -137,6 +137,17 @@ def test_a_lone_surrogate_is_escaped() -> None:
     assert found["evaljob_support", frozenset((TOTAL | {"slice_value": "a\\ud800"}).items())] == 7
 
 
+def test_columns_of_categories() -> None:
+    """The labels of a series may be categories, as the metrics make them, unused ones and all."""
+    rows = pd.DataFrame([result("support", 1, window="1h"), result("support", 2)])
+    categories = pd.CategoricalDtype(["24h", "1h", "7d"])
+    made = gauges.results_registry(rows.astype({"window": categories, "slice": "category"}))
+    assert value(made, "support", **TOTAL | {"window": "1h"}) == 1
+    assert value(made, "support", **TOTAL) == 2
+    assert value(made, "window_end_timestamp_seconds", window="1h") == 1772366400
+    assert value(made, "window_end_timestamp_seconds", window="7d") is None
+
+
 def test_a_slice_value_that_is_no_text() -> None:
     """NULL becomes the empty label, a number its digits."""
     rows = pd.DataFrame([result("support", 1), result("support", 2)]).assign(
