@@ -26,7 +26,7 @@ MINIMAL = DATABASES + EVALUATIONS  # model is on line 4, task 5, ..., windows 9
 
 
 def read(folder: Path, text: str | bytes, environ: Mapping[str, str] | None = None) -> Config:
-    """What a text means in a folder where `p.sql` and `l.sql` are files that say something, and `empty.sql` does not."""
+    """What a text means in a folder where `p.sql` and `l.sql` are files that say something; `empty.sql` does not."""
     for name, sql in {"p.sql": "SELECT 1", "l.sql": "SELECT 1", "empty.sql": "\n"}.items():
         (folder / name).write_text(sql)
     path = folder / "config.yaml"

@@ -248,7 +248,7 @@ class TestSecrets:
 
 KEYS = st.sampled_from(
     ["database", "state", "url", "pushgateway", "password_file", "schedule", "cron", "timezone", "worker", "port", "on",
-     "evaluations", "model", "task", "labels", "sql", "windows", "name", "length", "slices", "costs", "outcomes", "true"]
+     "evaluations", "model", "task", "labels", "sql", "windows", "name", "length", "slices", "outcomes", "true"]
 )  # fmt: skip
 VALUES = st.one_of(
     KEYS,

@@ -118,7 +118,7 @@ SECTIONS = [
 URLS = [
     (
         "",
-        "must be a SQLAlchemy URL, such as sqlite:///logs.db or postgresql+psycopg://user:password@host/name; write @ :",
+        "must be a SQLAlchemy URL, such as sqlite:///logs.db or postgresql+psycopg://user:password@host/name;",
     ),
     ("logs.db", "must be a SQLAlchemy URL"),
     ("sqlite://logs.db", "needs three slashes before a file, and four before an absolute one: sqlite:///logs.db"),
