@@ -16,7 +16,12 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 Levels: TypeAlias = Mapping[str, tuple[str, ...]]
 
 KEY = ("window", "slice", "model_version", "slice_value", "kind", "label", "prediction", "bucket")
-CODED: Mapping[str, str] = {"model_version": "model_version", "slice_value": "slice_value", "label": "class", "prediction": "class"}
+CODED: Mapping[str, str] = {
+    "model_version": "model_version",
+    "slice_value": "slice_value",
+    "label": "class",
+    "prediction": "class",
+}
 NO_LEVELS: Levels = {"model_version": (), "slice_value": (), "class": ()}
 NONE = -1  # the code of a missing label or prediction
 MISSING = "__missing__"  # what a NULL model version or slice value is called
@@ -42,11 +47,16 @@ class Cells:
     def __add__(self, other: "Cells") -> "Cells":
         """The sum, cell by cell. Exact: everything is an integer."""
         levels = {name: tuple(dict.fromkeys((*values, *other.levels[name]))) for name, values in self.levels.items()}
-        return Cells(_summed(pd.concat([self._recoded(levels).frame, other._recoded(levels).frame], ignore_index=True)), levels)
+        return Cells(
+            _summed(pd.concat([self._recoded(levels).frame, other._recoded(levels).frame], ignore_index=True)), levels
+        )
 
     def __neg__(self) -> "Cells":
         """The cells with every count and sum negated."""
-        return Cells(self.frame.assign(**{name: -self.frame[name] for name in self.frame.columns.difference(list(KEY))}), self.levels)
+        return Cells(
+            self.frame.assign(**{name: -self.frame[name] for name in self.frame.columns.difference(list(KEY))}),
+            self.levels,
+        )
 
     def checked(self) -> "Cells":
         """The same cells, if they can be counts of rows. Raises InexactError otherwise."""
@@ -72,7 +82,9 @@ class Cells:
         return len((self + -other).frame)
 
     def _used(self, name: str) -> tuple[str, ...]:
-        codes = np.unique(np.concatenate([self.frame[column].to_numpy() for column, level in CODED.items() if level == name]))
+        codes = np.unique(
+            np.concatenate([self.frame[column].to_numpy() for column, level in CODED.items() if level == name])
+        )
         return tuple(sorted(self.levels[name][code] for code in codes if code != NONE))
 
     def _recoded(self, levels: Levels) -> "Cells":
@@ -111,7 +123,11 @@ def class_name(value: object) -> str:
 def slice_value(values: Iterable[str]) -> str:
     """The text of one slice of a tuple of columns: its values joined by commas, which are escaped inside a value."""
     columns = list(values)
-    return columns[0] if len(columns) == 1 else ",".join(value.replace("\\", "\\\\").replace(",", "\\,") for value in columns)
+    return (
+        columns[0]
+        if len(columns) == 1
+        else ",".join(value.replace("\\", "\\\\").replace(",", "\\,") for value in columns)
+    )
 
 
 def _from_rows(plan: Plan, rows: pd.DataFrame) -> Cells:
@@ -125,9 +141,16 @@ def _from_rows(plan: Plan, rows: pd.DataFrame) -> Cells:
     levels: dict[str, tuple[str, ...]] = {"model_version": versions, "class": classes}
     values, coded = _slices(plan, rows.loc[places], rows["group"].to_numpy(dtype="int64")[places])
     levels["slice_value"] = values
-    segments = {on: _int(rows[column])[places] for on, column in (("predicted_at", "on_predicted"), ("labeled_at", "on_labeled"))}
+    segments = {
+        on: _int(rows[column])[places]
+        for on, column in (("predicted_at", "on_predicted"), ("labeled_at", "on_labeled"))
+    }
     parts = [
-        _summed(base[mask].assign(window=w, slice=s, slice_value=codes[mask])[[*KEY, *base.columns.difference(list(KEY), sort=False)]])
+        _summed(
+            base[mask].assign(window=w, slice=s, slice_value=codes[mask])[
+                [*KEY, *base.columns.difference(list(KEY), sort=False)]
+            ]
+        )
         for w, window in enumerate(plan.evaluation.windows)
         for s, (codes, grouped) in enumerate(coded)
         if (mask := grouped & np.isin(segments[window.on], _segments(plan, w))).any()
@@ -171,7 +194,9 @@ def _with_books(rows: pd.DataFrame, base: pd.DataFrame) -> tuple[pd.DataFrame, C
     return pd.concat(parts, ignore_index=True), np.concatenate(places)
 
 
-def _slices(plan: Plan, rows: pd.DataFrame, groups: Codes) -> tuple[tuple[str, ...], list[tuple[Codes, npt.NDArray[np.bool_]]]]:
+def _slices(
+    plan: Plan, rows: pd.DataFrame, groups: Codes
+) -> tuple[tuple[str, ...], list[tuple[Codes, npt.NDArray[np.bool_]]]]:
     """The slice values that occur, and for each slice (first `overall`) their codes and which rows it is summed from."""
     names: dict[str, int] = {"": 0}
     coded = [(np.zeros(len(rows), dtype="int64"), groups == 0)]

@@ -1,17 +1,22 @@
 """Connections to the database of the logs and to evaljob's own, with the session settings that make engines agree."""
 
 import math
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import NoSuchModuleError
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from evaljob.errors import ConfigError
 
 EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "duckdb": "duckdb", "hive": "spark"}
-_SESSION_UTC = {"postgresql": "SET TIME ZONE 'UTC'", "mysql": "SET time_zone = '+00:00'", "mariadb": "SET time_zone = '+00:00'"}
+_SESSION_UTC = {
+    "postgresql": "SET TIME ZONE 'UTC'",
+    "mysql": "SET time_zone = '+00:00'",
+    "mariadb": "SET time_zone = '+00:00'",
+}
 
 
 def connect(url: str, *, read_only: bool) -> sa.Engine:
@@ -22,8 +27,8 @@ def connect(url: str, *, read_only: bool) -> sa.Engine:
     """
     parsed = sa.make_url(url)
     backend = parsed.get_backend_name()
-    if read_only and backend in ("sqlite", "duckdb"):
-        _require_file(parsed)
+    if backend in ("sqlite", "duckdb") and _is_file(parsed):
+        _require_file(parsed) if read_only else Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
     try:
         engine = sa.create_engine(parsed, **_arguments(parsed, read_only=read_only))
     except (NoSuchModuleError, ImportError) as error:
@@ -35,6 +40,11 @@ def connect(url: str, *, read_only: bool) -> sa.Engine:
 def shown(url: str) -> str:
     """The URL without its password, for messages."""
     return sa.make_url(url).render_as_string(hide_password=True)
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What the database said, on one line, without the statement and its values."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def _arguments(url: sa.URL, *, read_only: bool) -> dict[str, Any]:
@@ -73,12 +83,11 @@ def _sqlite_writable(connection: Any) -> None:
 
 
 def _sqlite_mathematics(connection: Any) -> None:
-    """Some builds of SQLite come without ln() and floor()."""
+    """Some builds of SQLite come without ln()."""
     try:
-        connection.execute("SELECT ln(2.0), floor(2.5)").fetchone()
-    except Exception:  # noqa: BLE001  (whatever the driver raises, the functions are not there)
-        for name, function in {"ln": math.log, "floor": math.floor}.items():
-            connection.create_function(name, 1, lambda x, f=function: None if x is None else f(x), deterministic=True)
+        connection.execute("SELECT ln(2.0)").fetchone()
+    except sqlite3.OperationalError:
+        connection.create_function("ln", 1, lambda x: None if x is None else math.log(x), deterministic=True)
 
 
 def _is_file(url: sa.URL) -> bool:
@@ -86,7 +95,7 @@ def _is_file(url: sa.URL) -> bool:
 
 
 def _require_file(url: sa.URL) -> None:
-    if _is_file(url) and not Path(str(url.database)).exists():
+    if not Path(str(url.database)).exists():
         msg = f"database.url: {url.database}: there is no such file; make the logs first (`evaljob demo` makes some) or correct the path"
         raise ConfigError(msg)
 

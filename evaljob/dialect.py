@@ -67,6 +67,30 @@ def _(element: floor_integer, compiler: SQLCompiler, **kw: Any) -> str:
     return compiler.process(sa.cast(sa.func.floor(_only(element)), sa.BigInteger()), **kw)
 
 
+@compiles(floor_integer, "sqlite")
+def _(element: floor_integer, compiler: SQLCompiler, **kw: Any) -> str:
+    # SQLAlchemy puts a Python function in the place of SQLite's floor().
+    x = compiler.process(_only(element), **kw)
+    return f"(CAST({x} AS INTEGER) - (({x}) < CAST({x} AS INTEGER)))"
+
+
+class whole_part(GenericFunction[int]):  # noqa: N801
+    """`whole_part(x)`: the largest 64-bit integer not above the number x >= 0, computed from x once."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(whole_part)
+def _(element: whole_part, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(sa.cast(sa.func.floor(_only(element)), sa.BigInteger()), **kw)
+
+
+@compiles(whole_part, "sqlite")
+def _(element: whole_part, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST({compiler.process(_only(element), **kw)} AS INTEGER)"
+
+
 class integer_division(GenericFunction[int]):  # noqa: N801
     """`integer_division(a, b)`: a over b for integers a >= 0 and b > 0, rounded down without a detour through decimals or floats."""
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from evaljob.config import Evaluation
-from evaljob.dialect import MYSQL
+from evaljob.database import reason
 from evaljob.errors import ConfigError
 from evaljob.types import Kind, driver_kinds, sampled_kinds
 
@@ -92,7 +92,7 @@ def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
             result = connection.execute(untyped.where(sa.text("1 = 0")))
             kinds = driver_kinds(connection, result, _once(list(result.keys()), path))
     except SQLAlchemyError as error:
-        raise ConfigError(f"{path}: the database refuses this SELECT: {_first_line(error)}") from error
+        raise ConfigError(f"{path}: the database refuses this SELECT: {reason(error)}") from error
     return Source(log, path, sql, kinds)
 
 
@@ -111,7 +111,9 @@ def _check(source: Source, needed: dict[str, tuple[Kind, ...]], optional: dict[s
     for name, allowed in (needed | optional).items():
         kind = source.kinds.get(name)
         if kind is not None and kind not in allowed:
-            raise ConfigError(f"{source.path}: column {name} is {kind}, it must be {_either(allowed)}; {_mend(name, kind)}")
+            raise ConfigError(
+                f"{source.path}: column {name} is {kind}, it must be {_either(allowed)}; {_mend(name, kind)}"
+            )
 
 
 def _check_pair(one: Source, column: str, other: Source, other_column: str) -> None:
@@ -143,12 +145,3 @@ def _mend(name: str, kind: Kind) -> str:
 def _without_binds(sql: str) -> str:
     """Colons of the user's text escaped, so that SQLAlchemy takes none for a bind parameter."""
     return _BIND.sub(r"\\:", sql)
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-
-
-def is_mysql(connection: sa.Connection) -> bool:
-    """Whether the engine is MySQL or MariaDB, which have collations that fold case and no FULL JOIN."""
-    return connection.dialect.name in MYSQL

@@ -4,7 +4,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-Kind = Literal["text", "integer", "float", "boolean", "timestamp", "timestamptz", "date", "uuid", "bytes", "other", "unknown"]
+Kind = Literal[
+    "text", "integer", "float", "boolean", "timestamp", "timestamptz", "date", "uuid", "bytes", "other", "unknown"
+]
 
 SAMPLE = 1000
 # The forms whose order as text is their order in time: a space between date and time, no offset, any fraction.
@@ -31,7 +33,9 @@ def kind_of(name: str) -> Kind:
 def driver_kinds(connection: sa.Connection, result: sa.CursorResult[Any], names: list[str]) -> dict[str, Kind]:
     """The kinds of an (empty) result's columns from the driver's own description of them."""
     codes = [column[1] for column in result.cursor.description] if result.cursor is not None else [None] * len(names)
-    spell = {"postgresql": _postgres_name, "mysql": _mysql_name, "mariadb": _mysql_name}.get(connection.dialect.name, _plain_name)
+    spell = {"postgresql": _postgres_name, "mysql": _mysql_name, "mariadb": _mysql_name}.get(
+        connection.dialect.name, _plain_name
+    )
     return {name: kind_of(spell(connection, code)) for name, code in zip(names, codes, strict=True)}
 
 
@@ -39,12 +43,22 @@ def sampled_kinds(connection: sa.Connection, rows: sa.Select[Any], names: list[s
     """The kinds of SQLite's columns, which have no types of their own, from the first rows that it returns."""
     sample = rows.limit(SAMPLE).subquery()
     described = [_sqlite_kind(sa.column(name)).label(f"kind_{i}") for i, name in enumerate(names)]
-    found = connection.execute(sa.select(*[sa.func.group_concat(d.distinct()) for d in described]).select_from(sample)).one()
+    found = connection.execute(
+        sa.select(*[sa.func.group_concat(d.distinct()) for d in described]).select_from(sample)
+    ).one()
     return {name: _common(set(kinds.split(",")) if kinds else set()) for name, kinds in zip(names, found, strict=True)}
 
 
+def misordered(connection: sa.Connection, rows: sa.FromClause, column: str) -> int:
+    """How many of SQLite's timestamps are of a form whose order as text is not their order in time. Looks at every row."""
+    found = sa.select(sa.func.count()).select_from(rows).where(rows.c[column].is_not(None), _sqlite_kind(rows.c[column]) != "timestamp")
+    return int(connection.execute(found).scalar_one())
+
+
 def _sqlite_kind(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    ordered = sa.and_(column.like(_ORDERED), sa.not_(column.op("GLOB")("*[a-zA-Z+]*")), sa.not_(column.op("GLOB")("* *-*")))
+    ordered = sa.and_(
+        column.like(_ORDERED), sa.not_(column.op("GLOB")("*[a-zA-Z+]*")), sa.not_(column.op("GLOB")("* *-*"))
+    )
     return sa.case((sa.and_(sa.func.typeof(column) == "text", ordered), "timestamp"), else_=sa.func.typeof(column))
 
 
@@ -66,7 +80,10 @@ def _postgres_name(connection: sa.Connection, code: Any) -> str:
 def _mysql_name(_connection: sa.Connection, code: Any) -> str:
     from pymysql.constants import FIELD_TYPE  # noqa: PLC0415  (an extra)
 
-    names = {value: name for name, value in vars(FIELD_TYPE).items() if isinstance(value, int)}
+    names: dict[int, str] = {}
+    for name, value in vars(FIELD_TYPE).items():  # CHAR is another name for TINY, and comes after it
+        if isinstance(value, int):
+            names.setdefault(value, name)
     return {"BLOB": "text", "VAR_STRING": "text", "STRING": "text"}.get(names.get(code, ""), names.get(code, "other"))
 
 

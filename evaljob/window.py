@@ -51,7 +51,9 @@ class Segments:
 
     def of(self, window: Window) -> frozenset[int]:
         """The numbers of the segments that make up a window."""
-        return frozenset(range(self.ages.index(window.maturity + window.length) + 1, self.ages.index(window.maturity) + 1))
+        return frozenset(
+            range(self.ages.index(window.maturity + window.length) + 1, self.ages.index(window.maturity) + 1)
+        )
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:

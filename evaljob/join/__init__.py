@@ -41,7 +41,12 @@ def unplaceable(source: Source) -> sa.Select[Any]:
     """How many rows of a log no instant can know: one count per timestamp, of the rows where it is NULL."""
     names = dict.fromkeys((source.stamp, source.known))
     rows = source.rows
-    return sa.select(*[sa.select(sa.func.count()).select_from(rows).where(rows.c[n].is_(None)).scalar_subquery().label(n) for n in names])
+    return sa.select(
+        *[
+            sa.select(sa.func.count()).select_from(rows).where(rows.c[n].is_(None)).scalar_subquery().label(n)
+            for n in names
+        ]
+    )
 
 
 def _counted(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
@@ -54,7 +59,9 @@ def _counted(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
         (BOOKS, sa.true(), (), rows.c.reason, BOOKED),
     ]
     cells = [
-        _grouped(plan, rows, (number, group), kind, signed=signed) for number, group in enumerate(plan.groups) for kind in kinds
+        _grouped(plan, rows, (number, group), kind, signed=signed)
+        for number, group in enumerate(plan.groups)
+        for kind in kinds
     ]
     return sa.select(sa.union_all(*cells).subquery("cells"))
 
@@ -68,10 +75,22 @@ def _grouped(
     code, condition, classes, bucket, sums = kind
     slices = {f"slice_{c}": rows.c[f"slice_{c}"] if c in columns else NULL_TEXT for c in plan.slice_columns}
     outcome = {c: rows.c[c] if c in classes else null_of(plan, c) for c in ("label", "prediction")}
-    place = {"on_predicted": rows.c.on_predicted, "on_labeled": rows.c.on_labeled, "model_version": rows.c.model_version}
+    place = {
+        "on_predicted": rows.c.on_predicted,
+        "on_labeled": rows.c.on_labeled,
+        "model_version": rows.c.model_version,
+    }
     width = max(len(BOOKED), len(plan.sums))
     totals = [*(_total(rows, rows.c[name], signed=signed) for name in sums), *[integer(0)] * (width - len(sums))]
-    named = {"kind": integer(code), "group": integer(number), **place, **slices, **outcome, "bucket": bucket, "n": _count(rows, signed=signed)}
+    named = {
+        "kind": integer(code),
+        "group": integer(number),
+        **place,
+        **slices,
+        **outcome,
+        "bucket": bucket,
+        "n": _count(rows, signed=signed),
+    }
     keys = [*place.values(), *(rows.c[f"slice_{c}"] for c in columns), *(rows.c[c] for c in classes), bucket]
     selected = [*(x.label(name) for name, x in named.items()), *(x.label(f"sum_{i}") for i, x in enumerate(totals))]
     return sa.select(*selected).where(condition).group_by(*keys)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evaljob.dialect import double, floor_integer, integer_division, microseconds_between
+from evaljob.dialect import double, floor_integer, integer_division, microseconds_between, whole_part
 from evaljob.join.plan import (
     BOOKED,
     ERROR_SUMS,
@@ -38,7 +38,9 @@ LONGEST_LATENCY = 1e10  # seconds
 NO_BUCKET = -1
 
 
-def requests(plan: Plan, predictions: sa.FromClause, labels: sa.FromClause, t: datetime, sign: int) -> Iterator[sa.Select[Any]]:
+def requests(
+    plan: Plan, predictions: sa.FromClause, labels: sa.FromClause, t: datetime, sign: int
+) -> Iterator[sa.Select[Any]]:
     """One row a request inside a window, as known at `t`: where it counts and what it adds there."""
     first = served(plan, predictions, t)
     findable = plan.labels.rows if plan.indexed else labels
@@ -52,7 +54,9 @@ def nameless(plan: Plan, t: datetime, sign: int, step: tuple[datetime, datetime]
     for source, reason in ((plan.predictions, PREDICTION_ID_NULL), (plan.labels, LABEL_ID_NULL)):
         conditions = [source.rows.c.request_id.is_(None), *exists(plan, source, source.rows, t)]
         if step is not None:
-            conditions.append(sa.or_(*[in_spans(source, column, spans) for column, spans in plan.spans(source, *step).items()]))
+            conditions.append(
+                sa.or_(*[in_spans(source, column, spans) for column, spans in plan.spans(source, *step).items()])
+            )
         yield _rejected(plan, source, sa.select(source.rows).where(*conditions).subquery(), reason, t, sign)
 
 
@@ -100,7 +104,10 @@ class _Request:
         """Why the request stays out of every count but the books, if it does."""
         row = self.row
         if self.plan.regression:
-            wrong = sa.or_(_not_within(row.c.prediction, LARGEST_NUMBER), sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)))
+            wrong = sa.or_(
+                _not_within(row.c.prediction, LARGEST_NUMBER),
+                sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)),
+            )
             return sa.case((wrong, integer(NUMBER_INVALID)), else_=integer(USABLE))
         if "score" not in row.c:
             return integer(USABLE)
@@ -112,7 +119,9 @@ class _Request:
         plan, t, row = self.plan, self.t, self.row
         places = [(self.real, segment(plan.on_labeled, plan.labels, self.row.c.labeled_at, t))]
         if (default := plan.evaluation.labels_default) is not None:
-            places.append((self._implicit(), segment(plan.on_labeled, plan.predictions, row.c.predicted_at, t, default.after)))
+            places.append(
+                (self._implicit(), segment(plan.on_labeled, plan.predictions, row.c.predicted_at, t, default.after))
+            )
         places.append((reason != USABLE, segment(plan.on_labeled, plan.predictions, row.c.predicted_at, t)))
         return sa.case(*places, else_=integer(OUTSIDE))
 
@@ -131,7 +140,9 @@ class _Request:
         label = [(self.real, row.c.label)]
         if default is not None:
             kind = self.plan.labels.kinds["label"]
-            label.append((self._implicit(), sa.literal(default.label, None if kind == "unknown" else column_type(kind))))
+            label.append(
+                (self._implicit(), sa.literal(default.label, None if kind == "unknown" else column_type(kind)))
+            )
         score = sa.case((_is_probability(row.c.score), on_grid(row.c.score))) if "score" in row.c else NULL_INTEGER
         return {"label": sa.case(*label), "prediction": row.c.prediction, "score": score}
 
@@ -155,7 +166,7 @@ class _Request:
         if "latency_seconds" not in self.row.c:
             return NULL_INTEGER
         seconds = self.row.c.latency_seconds
-        return sa.case((_is_latency(seconds), floor_integer(double(seconds) * float(MICRO) + 0.5)))
+        return sa.case((_is_latency(seconds), whole_part(double(seconds) * float(MICRO) + 0.5)))
 
     def _values(self) -> dict[str, Column]:
         columns: dict[str, Column] = {}
@@ -169,13 +180,17 @@ class _Request:
         row, plan = self.row, self.plan
         labels = row.c.label_copies - row.c.late_copies
         latency = row.c.latency_seconds if "latency_seconds" in row.c else None
-        invalid = [_count(sa.and_(self.real, _not_within(row.c[name], LARGEST_VALUE))) for name in plan.evaluation.values]
+        invalid = [
+            _count(sa.and_(self.real, _not_within(row.c[name], LARGEST_VALUE))) for name in plan.evaluation.values
+        ]
         booked = {
             "duplicates": row.c.copies - 1,
             "corrections": sa.case((labels > 1, labels - 1), else_=integer(0)),
             "retracted": _count(sa.and_(labels > 0, sa.not_(self.real))),
             "too_late": row.c.late_copies,
-            "latency_invalid": integer(0) if latency is None else _count(sa.and_(latency.is_not(None), sa.not_(_is_latency(latency)))),
+            "latency_invalid": integer(0)
+            if latency is None
+            else _count(sa.and_(latency.is_not(None), sa.not_(_is_latency(latency)))),
             "values_invalid": sum(invalid, start=integer(0)),
         }
         return {name: booked[name] for name in BOOKED}
@@ -184,7 +199,15 @@ class _Request:
 def _numbered(plan: Plan, row: sa.Subquery, sign: int) -> dict[str, Column]:
     """The row with what builds on its numbers: bins, buckets and sums."""
     own = _error_numbers(row) if plan.regression else _score_numbers(row.c.score)
-    keys = ("reason", "on_predicted", "on_labeled", "model_version", *(f"slice_{c}" for c in plan.slice_columns), "label", "prediction")
+    keys = (
+        "reason",
+        "on_predicted",
+        "on_labeled",
+        "model_version",
+        *(f"slice_{c}" for c in plan.slice_columns),
+        "label",
+        "prediction",
+    )
     values = [name for i in range(len(plan.evaluation.values)) for name in parts(f"value_{i}")]
     return {
         **{name: row.c[name] for name in keys},
@@ -220,7 +243,9 @@ def _rejected(plan: Plan, source: Source, rows: sa.Subquery, reason: int, t: dat
 
 def _score_numbers(score: Column) -> dict[str, Column]:
     """Bin and sums of a score s on the grid: s, s^2, -log(s) and -log(1 - s), each on the grid again; 0 without a score."""
-    clipped = sa.case((score < CLIP, integer(CLIP)), (score > SCORE_UNIT - CLIP, integer(SCORE_UNIT - CLIP)), else_=score)
+    clipped = sa.case(
+        (score < CLIP, integer(CLIP)), (score > SCORE_UNIT - CLIP, integer(SCORE_UNIT - CLIP)), else_=score
+    )
     sums = {
         "score": score,
         "squared_score": integer_division(score * score + integer(SCORE_UNIT // 2), integer(SCORE_UNIT)),
@@ -238,7 +263,7 @@ def _error_numbers(row: sa.Subquery) -> dict[str, Column]:
     """Bucket of the absolute error in millionths, and the exact sums of error and label and of their squares."""
     error, label = row.c.error, row.c.truth
     reals = dict(zip(ERROR_SUMS, (error, sa.func.abs(error), error * error, label, label * label), strict=True))
-    bucket = sa.func.coalesce(duration_bucket(floor_integer(sa.func.abs(error) * float(MICRO) + 0.5)), integer(NO_BUCKET))
+    bucket = sa.func.coalesce(duration_bucket(whole_part(sa.func.abs(error) * float(MICRO) + 0.5)), integer(NO_BUCKET))
     return {"bin": bucket} | {part: x for name, real in reals.items() for part, x in exact_parts(name, real).items()}
 
 
@@ -265,7 +290,7 @@ def _ladder(score: Column, edges: Sequence[int], first: int) -> Column:
 
 def duration_bucket(microseconds: Column) -> Column:
     """The logarithmic bucket of a duration; -1 for none or less; NULL for NULL."""
-    bucket = floor_integer(sa.func.ln(double(microseconds)) / math.log(DURATION_GAMMA))
+    bucket = whole_part(sa.func.ln(double(microseconds)) / math.log(DURATION_GAMMA))
     return sa.case((microseconds > 0, bucket), (microseconds <= 0, integer(NO_BUCKET)))
 
 
@@ -273,7 +298,10 @@ def segment(segments: Segments, source: Source, stamp: Column, t: datetime, shif
     """The number of the segment that `stamp + shift` lies in."""
     if not segments.ages:
         return integer(OUTSIDE)
-    places = [(stamp < bound(source, source.stamp, t - age - shift), integer(number)) for age, number in zip(segments.ages, segments.numbers, strict=False)]
+    places = [
+        (stamp < bound(source, source.stamp, t - age - shift), integer(number))
+        for age, number in zip(segments.ages, segments.numbers, strict=False)
+    ]
     return sa.case((stamp.is_(None), integer(OUTSIDE)), *places, else_=integer(segments.numbers[-1]))
 
 
@@ -281,21 +309,23 @@ def as_text(column: Column, kind: Kind) -> Column:
     """A version or slice value as text, spelled alike on every engine: booleans are 1 and 0."""
     if kind == "text":
         return column
-    return sa.cast(sa.case((column, integer(1)), (sa.not_(column), integer(0))) if kind == "boolean" else column, sa.String(255))
+    return sa.cast(
+        sa.case((column, integer(1)), (sa.not_(column), integer(0))) if kind == "boolean" else column, sa.String(255)
+    )
 
 
 def on_grid(x: Column) -> Column:
     """A number on the fixed-point grid, rounded half up as every engine can."""
-    return floor_integer(double(x) * float(SCORE_UNIT) + 0.5)
+    return whole_part(double(x) * float(SCORE_UNIT) + 0.5)
 
 
 def exact_parts(name: str, x: Column) -> dict[str, Column]:
     """A real number as two integers, its floor and the millionths above it; 0 for NULL."""
     whole, micro = parts(name)
-    floor = sa.func.floor(x)
+    floor = floor_integer(x)
     return {
-        whole: sa.func.coalesce(floor_integer(x), integer(0)),
-        micro: sa.func.coalesce(floor_integer((x - floor) * float(MICRO) + 0.5), integer(0)),
+        whole: sa.func.coalesce(floor, integer(0)),
+        micro: sa.func.coalesce(whole_part((x - double(floor)) * float(MICRO) + 0.5), integer(0)),
     }
 
 

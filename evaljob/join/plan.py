@@ -90,7 +90,10 @@ class Plan:
         """Per timestamp of a log, the spans in which a row's place changes while `as_of` goes from `before` to `after`."""
         ages: dict[str, set[timedelta]] = {source.known: {timedelta(0)}}
         ages.setdefault(source.stamp, set()).update(self._edge_ages(source))
-        return {name: _merged((before - age, after - age) for age in sorted(found, reverse=True)) for name, found in ages.items()}
+        return {
+            name: _merged((before - age, after - age) for age in sorted(found, reverse=True))
+            for name, found in ages.items()
+        }
 
     def _edge_ages(self, source: Source) -> Iterable[timedelta]:
         """The ages at which a row enters or leaves something. A row without one timestamp is placed by the other: all edges count."""

@@ -13,7 +13,9 @@ from evaljob.source import Source
 def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
     """The ids of requests with a row that became known in [before, after), or whose own timestamp crossed an edge."""
     ids = [
-        sa.select(source.rows.c.request_id).where(in_spans(source, column, spans), source.rows.c.request_id.is_not(None))
+        sa.select(source.rows.c.request_id).where(
+            in_spans(source, column, spans), source.rows.c.request_id.is_not(None)
+        )
         for source in (plan.predictions, plan.labels)
         for column, spans in plan.spans(source, before, after).items()
     ]
@@ -47,20 +49,33 @@ def answered(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime)
     matched = labels.c.request_id.is_not(None)
     pairs = sa.select(
         *[c for c in first.c if c.name != "request_id"],
-        *[sa.case((sa.not_(late), c)).label(c.name) if plan.evaluation.max_lag else c for c in _columns(plan, plan.labels, labels)[1:]],
+        *[
+            sa.case((sa.not_(late), c)).label(c.name) if plan.evaluation.max_lag else c
+            for c in _columns(plan, plan.labels, labels)[1:]
+        ],
         _counted(matched).over(partition_by=id_).label("label_copies"),
         _counted(sa.and_(matched, late)).over(partition_by=id_).label("late_copies"),
     ).select_from(first.outerjoin(labels, sa.and_(same_id(plan, first, labels), *exists(plan, plan.labels, labels, t))))
-    order = [labels.c.labeled_at.desc(), *(_nulls_last(plan, labels, name) for name in ("label", *plan.evaluation.values))]
+    order = [
+        labels.c.labeled_at.desc(),
+        *(_nulls_last(plan, labels, name) for name in ("label", *plan.evaluation.values)),
+    ]
     return _first_of(pairs, id_, order if plan.evaluation.max_lag is None else [sa.case((late, 1), else_=0), *order])
 
 
 def orphans(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
     """The ids with labels but no prediction known at `t`, each with the time of its latest label."""
     id_ = plan.exact(plan.labels, rows, "request_id")
-    predicted = sa.exists().where(same_id(plan, rows, plan.predictions.rows), *exists(plan, plan.predictions, plan.predictions.rows, t))
+    predicted = sa.exists().where(
+        same_id(plan, rows, plan.predictions.rows), *exists(plan, plan.predictions, plan.predictions.rows, t)
+    )
     known = (*exists(plan, plan.labels, rows, t), rows.c.request_id.is_not(None))
-    return sa.select(id_, sa.func.max(rows.c.labeled_at).label("labeled_at")).where(*known, sa.not_(predicted)).group_by(id_).subquery()
+    return (
+        sa.select(id_, sa.func.max(rows.c.labeled_at).label("labeled_at"))
+        .where(*known, sa.not_(predicted))
+        .group_by(id_)
+        .subquery()
+    )
 
 
 def same_id(plan: Plan, a: sa.FromClause, b: sa.FromClause) -> Column:
@@ -91,13 +106,23 @@ def _used(plan: Plan, source: Source) -> list[str]:
     """The columns that the statement needs, of those the user's SELECT returns: the fewer, the faster."""
     if source.log == "labels":
         return ["request_id", "label", "labeled_at", *plan.evaluation.values]
-    wanted = ("request_id", "predicted_at", "model_version", "prediction", "score", "latency_seconds", *plan.slice_columns)
+    wanted = (
+        "request_id",
+        "predicted_at",
+        "model_version",
+        "prediction",
+        "score",
+        "latency_seconds",
+        *plan.slice_columns,
+    )
     return [name for name in dict.fromkeys(wanted) if name in source.kinds]
 
 
 def _first_of(select: sa.Select[Any], partition: Column, order: list[Any]) -> sa.Subquery:
     """The first row of each partition."""
-    ranked = select.add_columns(sa.func.row_number().over(partition_by=partition, order_by=order).label("rank_")).subquery()
+    ranked = select.add_columns(
+        sa.func.row_number().over(partition_by=partition, order_by=order).label("rank_")
+    ).subquery()
     return sa.select(*[c for c in ranked.c if c.name != "rank_"]).where(ranked.c.rank_ == 1).subquery()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from evaljob.cells import BOOKED_BUCKET
+from evaljob.config import Evaluation
 from evaljob.join.plan import BOOKED, LABEL_ID_NULL, NUMBER_INVALID, ORPHAN, PREDICTION_ID_NULL, SCORE_INVALID
 from evaljob.metrics.results import Results
 
@@ -32,8 +33,21 @@ def add(results: Results, unplaceable: dict[str, int]) -> None:
     results.count("duplicate_predictions", series.booked(BOOKED_BUCKET + BOOKED.index("duplicates")))
     results.count("corrected_labels", series.booked(BOOKED_BUCKET + BOOKED.index("corrections")))
     for reason, bucket in REJECTED.items():
-        results.count("rejected_rows", series.booked(bucket), where=series.overall, reason=reason)
+        if _can_occur(reason, series.evaluation):
+            of_label = reason == "label_request_id_null"
+            results.count("rejected_rows", series.booked(bucket), where=total if of_label else series.overall, reason=reason)
     for reason, rows in unplaceable.items():
         results.count("rejected_rows", np.full(len(series), rows), where=total, reason=reason)
     for name, values in series.folded.items():
         results.count("other_slice_values", np.full(len(series), values), where=total, column=name)
+
+
+def _can_occur(reason: str, evaluation: Evaluation) -> bool:
+    regression = evaluation.task == "regression"
+    impossible = {
+        "score_out_of_range": regression,
+        "number_out_of_range": not regression,
+        "too_late": evaluation.max_lag is None,
+        "value_out_of_range": not evaluation.values,
+    }
+    return not impossible.get(reason, False)

@@ -36,7 +36,9 @@ def confusion_matrix(series: Series) -> tuple[Counts, list[str]]:
         return series.dense(cells, [series.events.astype("int64"), said], [2, 2]), names
     used = np.unique(np.concatenate([label, prediction]))
     names = [_published(series.classes[code]) for code in used]
-    return series.dense(cells, [np.searchsorted(used, label), np.searchsorted(used, prediction)], [len(used), len(used)]), names
+    return series.dense(
+        cells, [np.searchsorted(used, label), np.searchsorted(used, prediction)], [len(used), len(used)]
+    ), names
 
 
 def _published(name: str) -> str:
@@ -55,7 +57,12 @@ def _add_class(results: Results, outcomes: confusion.Outcomes, k: int, name: str
 
 
 def _add_averages(results: Results, outcomes: confusion.Outcomes) -> None:
-    for metric, function in (("precision", confusion.precision), ("recall", confusion.recall), ("f1", confusion.f1), ("specificity", confusion.specificity)):
+    for metric, function in (
+        ("precision", confusion.precision),
+        ("recall", confusion.recall),
+        ("f1", confusion.f1),
+        ("specificity", confusion.specificity),
+    ):
         values: npt.NDArray[np.float64] = function(outcomes)
         results.measure(f"{metric}_ratio", confusion.macro(values), class_=MACRO)
         results.measure(f"{metric}_ratio", confusion.weighted(values, outcomes), class_=WEIGHTED)

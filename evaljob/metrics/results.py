@@ -24,7 +24,14 @@ class Results:
         self.enough = series.support >= series.evaluation.min_support
         self._parts: list[pd.DataFrame] = []
 
-    def count(self, metric: str, value: Counts | Values, support: Counts | None = None, where: np.ndarray | None = None, **labels: str) -> None:
+    def count(
+        self,
+        metric: str,
+        value: Counts | Values,
+        support: Counts | None = None,
+        where: np.ndarray | None = None,
+        **labels: str,
+    ) -> None:
         """A count, a sum or another number that is told whatever its support."""
         self._add(metric, value, None, self.series.support if support is None else support, where, labels)
 
@@ -60,7 +67,10 @@ class Results:
     def _times(self, frame: pd.DataFrame, as_of: datetime) -> dict[str, pd.Series]:
         bounds = {window.name: window.bounds(as_of.astimezone(UTC)) for window in self.series.evaluation.windows}
         stamps = {"as_of": dict.fromkeys(bounds, as_of.astimezone(UTC))}
-        stamps |= {"window_start": {w: b[0] for w, b in bounds.items()}, "window_end": {w: b[1] for w, b in bounds.items()}}
+        stamps |= {
+            "window_start": {w: b[0] for w, b in bounds.items()},
+            "window_end": {w: b[1] for w, b in bounds.items()},
+        }
         windows = frame["window"].astype(str)
         return {name: windows.map(times).astype("datetime64[us, UTC]") for name, times in stamps.items()}
 

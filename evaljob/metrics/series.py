@@ -12,7 +12,7 @@ import pandas as pd
 
 from evaljob.cells import CODED, KEY, MISSING, NONE, Cells, class_name
 from evaljob.config import Evaluation
-from evaljob.join.plan import BOOKS, OUTCOME, USABLE
+from evaljob.join.plan import BOOKS, LABEL_ID_NULL, ORPHAN, OUTCOME, USABLE
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[np.float64]
@@ -114,12 +114,17 @@ class Series:
 def series_of(evaluation: Evaluation, cells: Cells) -> Series:
     """The series of an evaluation and their cells."""
     compact = cells.compact()
-    frame, values, folded = _capped(evaluation, compact.frame, compact.levels["slice_value"])
+    whole, own = _without_prediction(compact.frame)
+    frame, values, folded = _capped(evaluation, whole, compact.levels["slice_value"])
     versions = compact.levels["model_version"]
     total = len(versions)
-    frame = pd.concat([frame, frame.assign(model_version=total)], ignore_index=True)
+    frame = pd.concat([frame[own[whole.index]], frame.assign(model_version=total)], ignore_index=True)
     keys = [frame[name].to_numpy() for name in ("slice", "model_version", "slice_value")]
-    entities, entity = np.unique(np.column_stack([np.r_[k, extra] for k, extra in zip(keys, (0, total, values.index("")), strict=True)]), axis=0, return_inverse=True)
+    entities, entity = np.unique(
+        np.column_stack([np.r_[k, extra] for k, extra in zip(keys, (0, total, values.index("")), strict=True)]),
+        axis=0,
+        return_inverse=True,
+    )
     frame["series"] = frame["window"].to_numpy() * len(entities) + entity[:-1]
     slices = [OVERALL, *(",".join(columns) for columns in evaluation.slices)]
     names = pd.DataFrame({
@@ -131,7 +136,15 @@ def series_of(evaluation: Evaluation, cells: Cells) -> Series:
     return Series(evaluation, pd.concat(windows, ignore_index=True), frame, compact.levels["class"], folded)
 
 
-def _capped(evaluation: Evaluation, frame: pd.DataFrame, values: tuple[str, ...]) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
+def _without_prediction(frame: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
+    """The cells without the slices of labels that have no prediction, and which cells have a version: such labels have neither."""
+    labels = ((frame["kind"] == BOOKS) & frame["bucket"].isin((ORPHAN, LABEL_ID_NULL))).to_numpy()
+    return frame[~labels | (frame["slice"] == 0)], ~labels
+
+
+def _capped(
+    evaluation: Evaluation, frame: pd.DataFrame, values: tuple[str, ...]
+) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
     """Slice values beyond the `max_slice_values` with the most requests (ties: first by name) become `__other__`."""
     names = (*values, *(name for name in ("", OTHER) if name not in values))
     codes = frame["slice_value"].to_numpy().copy()

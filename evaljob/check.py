@@ -1,0 +1,72 @@
+"""Everything that can be wrong, found before it runs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from evaljob import job, push
+from evaljob.config import Config, Evaluation
+from evaljob.database import reason, shown
+from evaljob.errors import ConfigError, EvaljobError, EvaluationError
+from evaljob.source import Source
+from evaljob.types import misordered
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what, and what is wrong with it, if anything."""
+
+    what: str
+    detail: str
+    error: EvaljobError | None = None
+
+
+def check(config: Config) -> Iterator[Finding]:
+    """Look at the logs of every evaluation, at evaljob's own tables and at the Pushgateway; one failure hides no other."""
+    for evaluation in config.evaluations:
+        yield from _logs(config, evaluation)
+    yield _tried("state", lambda: _state(config))
+    yield _tried("pushgateway", lambda: _gateway(config))
+
+
+def _logs(config: Config, evaluation: Evaluation) -> Iterator[Finding]:
+    def look() -> str:
+        with job.logs(config) as engine, engine.connect() as connection:
+            plan = job.plan_of(connection, evaluation)
+            rows = [_look_at(connection, source) for source in (plan.predictions, plan.labels)]
+        return ", ".join(rows)
+
+    yield _tried(f"evaluation {evaluation.model}", look)
+
+
+def _look_at(connection: sa.Connection, source: Source) -> str:
+    """The log's size. SQLite's timestamps can take any form in any row, so every row is looked at."""
+    for column in (source.stamp, source.known) if connection.dialect.name == "sqlite" else ():
+        if wrong := misordered(connection, source.rows, column):
+            raise ConfigError(f"{source.path}: {wrong:,} rows have a {column} that is no UTC timestamp like 2026-06-01 12:00:00.000000")
+    rows = connection.execute(sa.select(sa.func.count()).select_from(source.rows)).scalar_one()
+    return f"{source.path.name}: {rows:,} rows of {', '.join(source.kinds)}"
+
+
+def _state(config: Config) -> str:
+    with job.store(config) as states, states.engine.begin() as transaction:
+        states.forget(transaction, [])
+    return shown(config.state.url.get_secret_value())
+
+
+def _gateway(config: Config) -> str:
+    if config.pushgateway.url is None:
+        return "none is configured: results are only printed and stored"
+    found = push.groups(config.pushgateway)
+    return f"answers; holds results of {', '.join(sorted(found)) or 'no model yet'}"
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, look())
+    except EvaljobError as error:
+        return Finding(what, str(error), error)
+    except sa.exc.SQLAlchemyError as error:
+        failed = EvaluationError(f"the database failed: {reason(error)}")
+        return Finding(what, str(failed), failed)

@@ -1,0 +1,178 @@
+"""The command line. Libraries are imported by the command that uses them, so that `--help` is quick."""
+
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evaljob.errors import ConfigError, EvaljobError
+
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+class Instant(click.ParamType):
+    """ISO 8601; without an offset it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """An aware datetime. Fails with a usage error that says how to write one."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; write it like 2026-06-01T12:00:00Z or 2026-06-01", param, ctx)
+
+
+def _config_option(command: Callable[..., None]) -> Callable[..., None]:
+    kind = click.Path(path_type=Path, dir_okay=False)
+    return click.option("--config", "path", type=kind, default=DEFAULT_CONFIG, show_default=True, help="The configuration file.")(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="evaljob")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def cli(*, verbose: bool) -> None:
+    """Rolling-window quality metrics of deployed models, exact while their labels arrive late.
+
+    \b
+    Start:    evaljob init        writes config.yaml and sql/ to adapt to your logs
+              evaljob check       finds what is wrong with them
+              evaljob run         evaluates once and pushes: what cron calls
+              evaljob worker      does so on its own schedule
+    Exit codes: 0 done and pushed; 1 the evaluation failed; 2 configuration or usage; 3 evaluated, but not pushed.
+    """  # noqa: D301  (\b is click's mark for a paragraph to leave as it is)
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("apscheduler").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@cli.command()
+@_config_option
+@click.option("--as-of", type=Instant(), help="Evaluate as everything was known at this instant. Default: now, less `schedule.settle`.")
+@click.option("--full", is_flag=True, help="Count every request afresh instead of stepping from the stored state.")
+@click.option("--no-push", is_flag=True, help="Do not push.")
+@click.option("--output", type=click.Choice(["table", "json", "prometheus"]), default="table", show_default=True, help="What standard output gets.")
+def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push: bool) -> None:
+    """Evaluate once and push the results.
+
+    \b
+    Examples: evaljob run
+              evaljob run --as-of 2026-06-01T00:00:00Z --no-push --output json
+              */5 * * * * evaljob run --config /etc/evaljob/config.yaml >/dev/null
+    """  # noqa: D301
+    from evaljob import config, job  # noqa: PLC0415
+
+    code, runs = job.run(config.load(path), as_of, full=full, pushing=not no_push)
+    for failed in (run_.error for run_ in runs if run_.error is not None):
+        click.echo(f"Error: {failed}", err=True)
+    _print([run_.results for run_ in runs if run_.results is not None], output)
+    raise SystemExit(code)
+
+
+@cli.command()
+@_config_option
+def worker(path: Path) -> None:
+    """Evaluate on the configuration's schedule until SIGTERM; serves /healthz and /metrics on `worker.host:port`."""
+    from evaljob import config, job  # noqa: PLC0415
+    from evaljob import worker as scheduler  # noqa: PLC0415
+
+    loaded = config.load(path)
+    raise SystemExit(scheduler.serve(path, lambda as_of: job.run(loaded, as_of)[0]))
+
+
+@cli.command()
+@_config_option
+def check(path: Path) -> None:
+    """Look for everything that can be wrong: configuration, SQL, columns, databases, gateway."""
+    from evaljob import check as checks  # noqa: PLC0415
+    from evaljob import config, job  # noqa: PLC0415
+
+    loaded = config.load(path)
+    click.echo(f"ok     configuration {path}: {len(loaded.evaluations)} evaluations")
+    codes = set()
+    for finding in checks.check(loaded):
+        codes.add(finding.error.exit_code if finding.error else 0)
+        click.echo(f"{'WRONG' if finding.error else 'ok   '}  {finding.what}: {finding.detail}")
+    raise SystemExit(next((code for code in job.WORST_FIRST if code in codes), 0))
+
+
+@cli.command()
+@_config_option
+@click.option("--as-of", type=Instant(), help="The instant the statements are for.")
+def sql(path: Path, as_of: datetime | None) -> None:
+    """Print the statements that a run executes, in the database's dialect: the full count, and a step of one schedule interval."""
+    from evaljob import config, statements  # noqa: PLC0415
+
+    click.echo(statements.text(config.load(path), as_of))
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def init(directory: Path) -> None:
+    """Write a commented config.yaml and sql/ to start from. Files that exist are left alone."""
+    from evaljob import templates  # noqa: PLC0415
+
+    for written in templates.write(directory):
+        click.echo(f"wrote {written}")
+
+
+@cli.command()
+@_config_option
+@click.option("--end", type=Instant(), help="When the simulated 40 days end.  [default: now]")
+@click.option("--seed", default=7, show_default=True, help="The same seed and end make the same logs.")
+@click.option("--requests", default=30_000, show_default=True, type=click.IntRange(min=1_000), help="How many requests the two models serve.")
+def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
+    """Fill the configured database with logs of two real classifiers.
+
+    Their labels are late, corrected, duplicate, missing and orphan, and the newer version degrades in the last days.
+    """
+    from evaljob import config, job  # noqa: PLC0415
+    from evaljob import demo as logs  # noqa: PLC0415
+    from evaljob.database import shown  # noqa: PLC0415
+
+    loaded = config.load(path)
+    made = logs.make_logs(end or datetime.now(UTC).replace(microsecond=0), seed=seed, requests=requests)
+    with job.writable_logs(loaded) as engine:
+        logs.write_logs(engine, made)
+    click.echo(f"{len(made.predictions):,} predictions and {len(made.labels):,} labels in {shown(loaded.database.url.get_secret_value())}")
+
+
+def _print(results: list[Any], output: str) -> None:
+    import pandas as pd  # noqa: PLC0415
+
+    from evaljob import output as form  # noqa: PLC0415
+    from evaljob.metrics.results import COLUMNS  # noqa: PLC0415
+
+    frame = pd.concat(results, ignore_index=True) if results else pd.DataFrame(columns=list(COLUMNS))
+    if output == "json":
+        click.echo(form.as_json(frame))
+    elif output == "prometheus":
+        click.echo(form.as_prometheus(frame), nl=False)
+    else:
+        shown = form.console()
+        for table in form.tables(frame):
+            shown.print(table)
+
+
+def main() -> None:
+    """The entry point: every failure that is told to the user ends in one message and the contract's exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        raise SystemExit(130) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(ConfigError.exit_code) from None
+    except EvaljobError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

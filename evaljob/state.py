@@ -1,0 +1,156 @@
+"""evaljob's own tables: the cells of each evaluation at one `as_of`, replaced in one transaction by whoever read them last."""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from evaljob.cells import KEY, NO_LEVELS, Cells, class_name
+from evaljob.join import Plan
+
+FORMAT = 1  # of the cells: another one is another fingerprint, and leads to a full recount
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_metadata = sa.MetaData()
+_blob = sa.LargeBinary(length=2**32 - 1)
+STATE = sa.Table(
+    "evaljob_state",
+    _metadata,
+    sa.Column("model", sa.String(200), primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("as_of", sa.BigInteger, nullable=False),  # microseconds since 1970, UTC
+    sa.Column("full_recounts", sa.BigInteger, nullable=False),
+    sa.Column("drift_cells", sa.BigInteger, nullable=False),
+    sa.Column("cells", _blob, nullable=False),
+)
+
+
+NOTHING = Cells(pd.DataFrame(columns=[*KEY, "n"], dtype="int64"), NO_LEVELS)
+
+
+class SupersededError(Exception):
+    """Another worker has replaced the state since it was read: what was made from it is not to be published."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The cells of every window of an evaluation at `as_of`, and what is known of how they came about."""
+
+    cells: Cells
+    as_of: datetime
+    fingerprint: str
+    revision: int = 0
+    full_recounts: int = 0
+    drift_cells: int = 0
+    unreadable: bool = False
+
+
+class Store:
+    """Reads and replaces states in the database of `state.url`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        _metadata.create_all(engine)
+
+    def load(self, model: str) -> State | None:
+        """The state of an evaluation, or None when there is none. Damaged cells come back as `unreadable`, never as numbers."""
+        with self.engine.connect() as connection:
+            row = connection.execute(sa.select(STATE).where(STATE.c.model == model)).one_or_none()
+        if row is None:
+            return None
+        known = (from_microseconds(row.as_of), row.fingerprint, row.revision, row.full_recounts, row.drift_cells)
+        try:
+            return State(from_bytes(row.cells), *known)
+        except (zlib.error, ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+            return State(NOTHING, *known, unreadable=True)
+
+    def replace(self, connection: sa.Connection, model: str, state: State) -> None:
+        """Put a new state in the place of revision `state.revision - 1`, in the caller's transaction.
+
+        Raises SupersededError when that revision is not there any more: compare and swap.
+        """
+        values = {
+            "revision": state.revision, "fingerprint": state.fingerprint, "as_of": to_microseconds(state.as_of),
+            "full_recounts": state.full_recounts, "drift_cells": state.drift_cells, "cells": to_bytes(state.cells),
+        }  # fmt: skip
+        expected = sa.and_(STATE.c.model == model, STATE.c.revision == state.revision - 1)
+        if connection.execute(sa.update(STATE).where(expected).values(values)).rowcount == 1:
+            return
+        if state.revision > 1:
+            raise SupersededError(model)
+        try:
+            connection.execute(sa.insert(STATE).values(model=model, **values))
+        except sa.exc.IntegrityError as error:
+            raise SupersededError(model) from error
+
+    def forget(self, connection: sa.Connection, models: Iterable[str]) -> None:
+        """Delete the states of models that are not evaluated any more."""
+        connection.execute(sa.delete(STATE).where(STATE.c.model.in_(list(models))))
+
+
+def fingerprint(plan: Plan, database: str) -> str:
+    """A digest of everything that gives cells their meaning: a state with another one cannot be stepped."""
+    evaluation = plan.evaluation
+    default = evaluation.labels_default
+    meaning = {
+        "format": FORMAT,
+        "database": database,
+        "task": evaluation.task,
+        "positive_label": class_name(evaluation.positive_label) if evaluation.positive_label is not None else None,
+        "windows": [(w.name, w.length.total_seconds(), w.on, w.maturity.total_seconds()) for w in evaluation.windows],
+        "slices": evaluation.slices,
+        "values": evaluation.values,
+        "labels_default": None if default is None else (class_name(default.label), default.after.total_seconds()),
+        "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
+        "sources": [
+            (source.log, source.sql, sorted(source.kinds.items())) for source in (plan.predictions, plan.labels)
+        ],
+    }
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def to_bytes(cells: Cells) -> bytes:
+    """The cells in few bytes: each column in the narrowest integers that hold it, then compressed."""
+    compact = cells.compact()
+    columns = {name: _narrow(compact.frame[name].to_numpy()) for name in compact.frame.columns}
+    levels = np.frombuffer(
+        json.dumps({name: list(values) for name, values in compact.levels.items()}).encode(), dtype="uint8"
+    )
+    buffer = io.BytesIO()
+    np.savez(buffer, levels=levels, **columns)
+    return zlib.compress(buffer.getvalue(), level=1)
+
+
+def from_bytes(data: bytes) -> Cells:
+    """The cells that `to_bytes` wrote."""
+    with np.load(io.BytesIO(zlib.decompress(data)), allow_pickle=False) as stored:
+        levels = {name: tuple(values) for name, values in json.loads(stored["levels"].tobytes()).items()}
+        columns = {name: stored[name].astype("int64") for name in stored.files if name != "levels"}
+    return Cells(pd.DataFrame(columns), levels)
+
+
+def to_microseconds(t: datetime) -> int:
+    """Whole microseconds since 1970, UTC."""
+    return (t - EPOCH) // timedelta(microseconds=1)
+
+
+def from_microseconds(us: int) -> datetime:
+    """The instant `us` microseconds after 1970, UTC."""
+    return EPOCH + timedelta(microseconds=us)
+
+
+def _narrow(column: np.ndarray) -> np.ndarray:
+    if len(column) == 0:
+        return column
+    low, high = int(column.min()), int(column.max())
+    fitting = (kind for kind in ("int8", "int16", "int32") if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    return column.astype(next(fitting, "int64"))
