@@ -20,8 +20,11 @@ class Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no type hin
     So after an absence one run is due, however many were missed, and a clock that jumps by years costs nothing.
     """
 
-    def __init__(self, following: Callable[[datetime], datetime]) -> None:
-        self.following = following
+    def __init__(self, following: Callable[[datetime], datetime], description: str) -> None:
+        self.following, self.description = following, description
+
+    def __str__(self) -> str:
+        return self.description
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """The next time in UTC; `now` itself counts unless it was the previous time."""
@@ -50,7 +53,7 @@ def reconcile_trigger(schedule: Schedule) -> Trigger | None:
 
 def every(interval: timedelta) -> Trigger:
     """Whole intervals since 1970-01-01 00:00 UTC: `5m` is at :00, :05, ... in every replica and after every restart."""
-    return Trigger(lambda moment: EPOCH + ((moment - EPOCH) // interval + 1) * interval)
+    return Trigger(lambda moment: EPOCH + ((moment - EPOCH) // interval + 1) * interval, f"every {interval}")
 
 
 def cron(expression: str, timezone: str = "UTC") -> Trigger:
@@ -69,7 +72,7 @@ def cron(expression: str, timezone: str = "UTC") -> Trigger:
                 return fires
         raise ValueError(f"{expression!r} never comes true: there is no such date")
 
-    return Trigger(following)
+    return Trigger(following, f"{expression} in {timezone}")
 
 
 def _fields(expression: str) -> str:

@@ -50,7 +50,7 @@ def serve(
         worker = Runner(run, reconcile, Health(main_trigger(config.schedule), datetime.now(UTC)))
         with listen(config.worker, worker.health) as server, _answering(server):
             scheduler = _started(config, worker)
-            _log.info("worker started; /healthz and /metrics at %s", server.url)
+            _log.info("%s; /healthz and /metrics at %s", main_trigger(config.schedule), server.url)
             stop = _told_to_stop(wait, worker, scheduler)
             worker.stopping.set()
             scheduler.shutdown(wait=False)
@@ -100,7 +100,9 @@ class Runner:
         began, started = datetime.now(UTC), time.monotonic()
         self.health.begun(task)
         code = _exit_code(call)
-        self.health.finished(task, code, began, datetime.now(UTC), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self.health.finished(task, code, began, datetime.now(UTC), seconds)
+        _log.log(logging.ERROR if code else logging.INFO, "%s: exit code %d after %.1f s", task, code, seconds)
 
 
 def _exit_code(call: Callable[[], int]) -> int:
@@ -115,13 +117,14 @@ def _exit_code(call: Callable[[], int]) -> int:
 
 
 def _started(config: Config, worker: Runner) -> BackgroundScheduler:
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)  # the worker says itself what it does
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults=_JOBS)
     scheduler.add_listener(worker.overrun, EVENT_JOB_MAX_INSTANCES)
     now = datetime.now(UTC)  # what was missed while no worker ran is caught up with, once
-    scheduler.add_job(worker.evaluate, main_trigger(config.schedule), id=EVALUATION, next_run_time=now)
+    scheduler.add_job(worker.evaluate, main_trigger(config.schedule), id=EVALUATION, name=EVALUATION, next_run_time=now)
     reconciliations = reconcile_trigger(config.schedule)
     if reconciliations is not None:
-        scheduler.add_job(worker.reconcile, reconciliations, id=RECONCILIATION)
+        scheduler.add_job(worker.reconcile, reconciliations, id=RECONCILIATION, name=RECONCILIATION)
     scheduler.start()
     return scheduler
 

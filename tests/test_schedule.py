@@ -183,3 +183,9 @@ def test_the_triggers_of_a_schedule() -> None:
     assert reconcile is not None
     assert reconcile.following(at("2026-03-01")) == at("2026-03-01 22:00")
     assert reconcile_trigger(Schedule(every=timedelta(hours=1))) is None
+
+
+def test_a_trigger_says_what_it_is() -> None:
+    """As the worker's log shows it."""
+    assert str(every(timedelta(minutes=5))) == "every 0:05:00"
+    assert str(cron("0 3 * * 1", "Europe/Berlin")) == "0 3 * * 1 in Europe/Berlin"
