@@ -1,4 +1,4 @@
-"""The cells of an evaluation at an instant: stepped from the state where that is exact and worth it, counted afresh otherwise."""
+"""The cells of an evaluation at an instant: stepped from the state where that is exact and worth it, else recounted."""
 
 import logging
 from collections import Counter
@@ -23,7 +23,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Advanced:
-    """The state at the instant that was asked for. `recounted` is why it was counted afresh; `kept` whether it is to be stored."""
+    """The state at the instant that was asked for.
+
+    `recounted` is why it was counted afresh; `kept` whether it is to be stored.
+    """
 
     state: State
     rows_read: int

@@ -1,4 +1,4 @@
-"""Cells: counts and sums per key, which add and subtract exactly, and roll up from segments to windows and from groups to slices."""
+"""Cells: counts and sums per key that add and subtract exactly; from segments to windows, from groups to slices."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,15 +30,16 @@ BOOKED_BUCKET = 100  # buckets of BOOKS cells: reasons as the join numbers them,
 
 
 class InexactError(ArithmeticError):
-    """A difference of cells came out impossible: rows of the logs were deleted or rewritten since the state was made."""
+    """A difference of cells came out impossible: rows of the logs were deleted or rewritten behind the state."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Sufficient statistics, a row a cell: the KEY columns as int64 codes, `n`, and the evaluation's sums, all int64, sorted by key.
+    """Sufficient statistics, a row a cell: KEY columns as codes, `n`, and the evaluation's sums; int64, sorted by key.
 
-    `window` and `slice` number the evaluation's windows and slices (slice 0 is `overall`). Versions, slice values and classes are
-    codes into `levels`; NONE stands for a missing label or prediction. Cells whose count and sums are all zero do not exist.
+    `window` and `slice` number the evaluation's windows and slices (slice 0 is `overall`). Versions, slice values and
+    classes are codes into `levels`; NONE stands for a missing label or prediction. Cells whose count and sums are all
+    zero do not exist.
     """
 
     frame: pd.DataFrame
@@ -131,11 +132,11 @@ def slice_value(values: Iterable[str]) -> str:
 
 
 def _from_rows(plan: Plan, rows: pd.DataFrame) -> Cells:
-    """Cells of every window and slice from the statement's rows, which lie on segments and in groups of slice columns."""
+    """Cells of every window and slice from the statement's rows, which lie on segments and in groups of columns."""
     classes, labels, predictions = _classes(rows)
     versions, version_codes = _coded(rows["model_version"], RESERVED)
-    base = pd.DataFrame({"model_version": version_codes, "kind": _int(rows["kind"]), "label": labels, "prediction": predictions,
-                         "bucket": _int(rows["bucket"]), "n": _int(rows["n"])})  # fmt: skip
+    keys = {"model_version": version_codes, "label": labels, "prediction": predictions}
+    base = pd.DataFrame(keys | {name: _int(rows[name]) for name in ("kind", "bucket", "n")})
     base[list(stored_sums(plan))] = _sums(plan, rows, base, classes)
     base, places = _with_books(rows, base)
     levels: dict[str, tuple[str, ...]] = {"model_version": versions, "class": classes}
@@ -177,10 +178,11 @@ def _sums(plan: Plan, rows: pd.DataFrame, base: pd.DataFrame, classes: tuple[str
 
 def _is_event(plan: Plan, base: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     """Whether what the score is the probability of came true: the positive class, or the class that was predicted."""
-    if plan.evaluation.task == "binary":
-        positive = class_name(plan.evaluation.positive_label)
-        return base["label"].to_numpy() == (classes.index(positive) if positive in classes else NONE - 1)
-    return base["label"].to_numpy() == base["prediction"].to_numpy()
+    label, prediction = _int(base["label"]), _int(base["prediction"])
+    if plan.evaluation.task != "binary":
+        return np.equal(label, prediction)
+    positive = class_name(plan.evaluation.positive_label)
+    return np.equal(label, classes.index(positive) if positive in classes else NONE - 1)
 
 
 def _with_books(rows: pd.DataFrame, base: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
@@ -197,7 +199,7 @@ def _with_books(rows: pd.DataFrame, base: pd.DataFrame) -> tuple[pd.DataFrame, C
 def _slices(
     plan: Plan, rows: pd.DataFrame, groups: Codes
 ) -> tuple[tuple[str, ...], list[tuple[Codes, npt.NDArray[np.bool_]]]]:
-    """The slice values that occur, and for each slice (first `overall`) their codes and which rows it is summed from."""
+    """The slice values that occur, and for each slice (first `overall`) their codes and the rows it is summed from."""
     names: dict[str, int] = {"": 0}
     coded = [(np.zeros(len(rows), dtype="int64"), groups == 0)]
     for columns in plan.evaluation.slices:

@@ -23,7 +23,7 @@ class Finding:
 
 
 def check(config: Config) -> Iterator[Finding]:
-    """Look at the logs of every evaluation, at evaljob's own tables and at the Pushgateway; one failure hides no other."""
+    """Look at every evaluation's logs, at evaljob's own tables and at the Pushgateway; one failure hides no other."""
     for evaluation in config.evaluations:
         yield from _logs(config, evaluation)
     yield _tried("state", lambda: _state(config))
@@ -44,7 +44,8 @@ def _look_at(connection: sa.Connection, source: Source) -> str:
     """The log's size. SQLite's timestamps can take any form in any row, so every row is looked at."""
     for column in (source.stamp, source.known) if connection.dialect.name == "sqlite" else ():
         if wrong := misordered(connection, source.rows, column):
-            raise ConfigError(f"{source.path}: {wrong:,} rows have a {column} that is no UTC timestamp like 2026-06-01 12:00:00.000000")
+            form = "a UTC timestamp like 2026-06-01 12:00:00.000000"
+            raise ConfigError(f"{source.path}: in {wrong:,} rows {column} is not {form}")
     rows = connection.execute(sa.select(sa.func.count()).select_from(source.rows)).scalar_one()
     return f"{source.path.name}: {rows:,} rows of {', '.join(source.kinds)}"
 

@@ -14,7 +14,7 @@ from evaljob.errors import ConfigError, EvaljobError
 DEFAULT_CONFIG = Path("config.yaml")
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """ISO 8601; without an offset it is UTC."""
 
     name = "time"
@@ -32,7 +32,9 @@ class Instant(click.ParamType):
 
 def _config_option(command: Callable[..., None]) -> Callable[..., None]:
     kind = click.Path(path_type=Path, dir_okay=False)
-    return click.option("--config", "path", type=kind, default=DEFAULT_CONFIG, show_default=True, help="The configuration file.")(command)
+    return click.option(
+        "--config", "path", type=kind, default=DEFAULT_CONFIG, show_default=True, help="The configuration file."
+    )(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -48,16 +50,30 @@ def cli(*, verbose: bool) -> None:
               evaljob worker      does so on its own schedule
     Exit codes: 0 done and pushed; 1 the evaluation failed; 2 configuration or usage; 3 evaluated, but not pushed.
     """  # noqa: D301  (\b is click's mark for a paragraph to leave as it is)
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
     logging.getLogger("apscheduler").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 @cli.command()
 @_config_option
-@click.option("--as-of", type=Instant(), help="Evaluate as everything was known at this instant. Default: now, less `schedule.settle`.")
+@click.option(
+    "--as-of",
+    type=Instant(),
+    help="Evaluate as everything was known at this instant. Default: now, less `schedule.settle`.",
+)
 @click.option("--full", is_flag=True, help="Count every request afresh instead of stepping from the stored state.")
 @click.option("--no-push", is_flag=True, help="Do not push.")
-@click.option("--output", type=click.Choice(["table", "json", "prometheus"]), default="table", show_default=True, help="What standard output gets.")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "prometheus"]),
+    default="table",
+    show_default=True,
+    help="What standard output gets.",
+)
 def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push: bool) -> None:
     """Evaluate once and push the results.
 
@@ -106,7 +122,7 @@ def check(path: Path) -> None:
 @_config_option
 @click.option("--as-of", type=Instant(), help="The instant the statements are for.")
 def sql(path: Path, as_of: datetime | None) -> None:
-    """Print the statements that a run executes, in the database's dialect: the full count, and a step of one schedule interval."""
+    """Print the statements of a run in the database's dialect: the full count, and a step of one schedule interval."""
     from evaljob import config, statements  # noqa: PLC0415
 
     click.echo(statements.text(config.load(path), as_of))
@@ -126,7 +142,13 @@ def init(directory: Path) -> None:
 @_config_option
 @click.option("--end", type=Instant(), help="When the simulated 40 days end.  [default: now]")
 @click.option("--seed", default=7, show_default=True, help="The same seed and end make the same logs.")
-@click.option("--requests", default=30_000, show_default=True, type=click.IntRange(min=1_000), help="How many requests the two models serve.")
+@click.option(
+    "--requests",
+    default=30_000,
+    show_default=True,
+    type=click.IntRange(min=1_000),
+    help="How many requests the two models serve.",
+)
 def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
     """Fill the configured database with logs of two real classifiers.
 
@@ -140,7 +162,8 @@ def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
     made = logs.make_logs(end or datetime.now(UTC).replace(microsecond=0), seed=seed, requests=requests)
     with job.writable_logs(loaded) as engine:
         logs.write_logs(engine, made)
-    click.echo(f"{len(made.predictions):,} predictions and {len(made.labels):,} labels in {shown(loaded.database.url.get_secret_value())}")
+    counts = f"{len(made.predictions):,} predictions and {len(made.labels):,} labels"
+    click.echo(f"{counts} in {shown(loaded.database.url.get_secret_value())}")
 
 
 def _print(results: list[Any], output: str) -> None:

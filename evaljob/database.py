@@ -96,8 +96,8 @@ def _is_file(url: sa.URL) -> bool:
 
 def _require_file(url: sa.URL) -> None:
     if not Path(str(url.database)).exists():
-        msg = f"database.url: {url.database}: there is no such file; make the logs first (`evaljob demo` makes some) or correct the path"
-        raise ConfigError(msg)
+        mend = "make the logs first (`evaljob demo` makes some) or correct the path"
+        raise ConfigError(f"database.url: {url.database}: there is no such file; {mend}")
 
 
 def _missing_driver(url: sa.URL) -> str:

@@ -56,7 +56,10 @@ def _(element: double, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 class floor_integer(GenericFunction[int]):  # noqa: N801
-    """`floor_integer(x)`: the largest 64-bit integer not above the number x. Casts round on one engine and truncate on another."""
+    """`floor_integer(x)`: the largest 64-bit integer not above the number x.
+
+    Casts round on one engine and truncate on another.
+    """
 
     type = sa.BigInteger()
     inherit_cache = True
@@ -92,7 +95,7 @@ def _(element: whole_part, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 class integer_division(GenericFunction[int]):  # noqa: N801
-    """`integer_division(a, b)`: a over b for integers a >= 0 and b > 0, rounded down without a detour through decimals or floats."""
+    """`integer_division(a, b)`: a over b for integers a >= 0 and b > 0, rounded down, without decimals or floats."""
 
     type = sa.BigInteger()
     inherit_cache = True
@@ -112,7 +115,7 @@ compiles(integer_division, *MYSQL, "hive", "databricks", "sparksql")(_infix("DIV
 
 
 class microseconds_between(GenericFunction[int]):  # noqa: N801
-    """`microseconds_between(a, b)`: the whole microseconds from timestamp a to timestamp b, negative when b is earlier."""
+    """`microseconds_between(a, b)`: the whole microseconds from timestamp a to b, negative when b is earlier."""
 
     type = sa.BigInteger()
     inherit_cache = True
@@ -139,11 +142,13 @@ def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(microseconds_between, "sqlite")
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
-    # strftime rounds fractions to milliseconds, so seconds and fraction are read apart. The fraction is '.d' to '.dddddd' or absent.
+    # strftime rounds fractions to milliseconds, so seconds and fraction are read apart. The fraction is '.d' to
+    # '.dddddd' or absent.
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
 
     def microseconds(x: str) -> str:
-        return f"(strftime('%s', substr({x}, 1, 19)) * 1000000 + CAST(substr(substr({x}, 21) || '000000', 1, 6) AS INTEGER))"
+        fraction = f"CAST(substr(substr({x}, 21) || '000000', 1, 6) AS INTEGER)"
+        return f"(strftime('%s', substr({x}, 1, 19)) * 1000000 + {fraction})"
 
     return f"({microseconds(end)} - {microseconds(start)})"
 

@@ -14,10 +14,10 @@ from evaljob import gauges, join, push
 from evaljob.advance import advance
 from evaljob.config import Config, Evaluation
 from evaljob.database import connect, reason, shown
+from evaljob.dialect import MYSQL
 from evaljob.errors import EvaljobError, EvaluationError, PushError
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
-from evaljob.dialect import MYSQL
 from evaljob.source import open_sources
 from evaljob.state import State, Store, SupersededError, fingerprint
 
@@ -94,7 +94,7 @@ def writable_logs(config: Config) -> Iterator[sa.Engine]:
 
 @contextmanager
 def store(config: Config) -> Iterator[Store]:
-    """evaljob's own tables."""
+    """Evaljob's own tables."""
     engine = connect(config.state.url.get_secret_value(), read_only=False)
     try:
         yield Store(engine)

@@ -13,7 +13,20 @@ from evaljob import gauges
 
 _PLAIN_WIDTH = 180
 _TIMES = ("as_of", "window_start", "window_end")
-_ALWAYS = ("model", "model_version", "window", "slice", "slice_value", "class", "metric", "value", "lower", "upper", "support", *_TIMES)
+_ALWAYS = (
+    "model",
+    "model_version",
+    "window",
+    "slice",
+    "slice_value",
+    "class",
+    "metric",
+    "value",
+    "lower",
+    "upper",
+    "support",
+    *_TIMES,
+)
 
 
 def as_json(results: pd.DataFrame) -> str:
@@ -48,7 +61,11 @@ def tables(results: pd.DataFrame) -> Iterator[Table]:
         yield _table(f"{model} as of {as_of:%Y-%m-%d %H:%M:%S} UTC", overall, ("window", "model_version"))
         slices = _worst(mine[mine["slice"] != "overall"])
         if len(slices):
-            yield _table(f"{model}: slices with the lowest accuracy or the largest error", slices, ("window", "model_version", "slice", "slice_value"))
+            yield _table(
+                f"{model}: slices with the lowest accuracy or the largest error",
+                slices,
+                ("window", "model_version", "slice", "slice_value"),
+            )
 
 
 # The columns of the table: heading, metric, the metric's own label, and how it is written.
@@ -97,7 +114,13 @@ def _of(results: pd.DataFrame, column: tuple[str, str, dict[str, str], str]) -> 
 
 
 def _texts(results: pd.DataFrame, keys: Sequence[str], form: str) -> dict[tuple[str, ...], str]:
-    named = zip(results[list(keys)].astype(str).itertuples(index=False, name=None), results["value"], results["lower"], results["upper"], strict=True)
+    named = zip(
+        results[list(keys)].astype(str).itertuples(index=False, name=None),
+        results["value"],
+        results["lower"],
+        results["upper"],
+        strict=True,
+    )
     return {key: _text(value, lower, upper, form) for key, value, lower, upper in named}
 
 
@@ -107,7 +130,11 @@ def _text(value: float, lower: float, upper: float, form: str) -> str:
     if form == "duration":
         return duration(value)
     shown = form.format(value)
-    return shown if math.isnan(lower) or "%" in form else f"{shown} [{form.format(lower).lstrip('0')}, {form.format(upper).lstrip('0')}]"
+    return (
+        shown
+        if math.isnan(lower) or "%" in form
+        else f"{shown} [{form.format(lower).lstrip('0')}, {form.format(upper).lstrip('0')}]"
+    )
 
 
 def duration(seconds: float) -> str:
@@ -121,7 +148,11 @@ def duration(seconds: float) -> str:
 def _worst(results: pd.DataFrame, rows: int = 8) -> pd.DataFrame:
     """The slices, over all versions together and each, in which the model does worst where its support suffices."""
     for metric, largest in (("accuracy_ratio", False), ("mean_absolute_error", True)):
-        found = results[(results["metric"] == metric) & results["value"].notna()].sort_values("value", ascending=not largest).head(rows)
+        found = (
+            results[(results["metric"] == metric) & results["value"].notna()]
+            .sort_values("value", ascending=not largest)
+            .head(rows)
+        )
         if len(found):
             keys = ["window", "model_version", "slice", "slice_value"]
             return found[keys].astype(str).merge(results.assign(**{k: results[k].astype(str) for k in keys}), on=keys)

@@ -66,8 +66,8 @@ def open_sources(connection: sa.Connection, evaluation: Evaluation) -> tuple[Sou
     needed = {"request_id": _IDS, "predicted_at": _INSTANT, "model_version": _SLICE, "prediction": classes}
     _check(predictions, needed | dict.fromkeys(_slice_columns(evaluation), _SLICE),
            {"score": _NUMBER, "latency_seconds": _NUMBER, "ingested_at": _INSTANT})  # fmt: skip
-    _check(labels, {"request_id": _IDS, "label": classes, "labeled_at": _INSTANT} | dict.fromkeys(evaluation.values, _NUMBER),
-           {"ingested_at": _INSTANT})  # fmt: skip
+    needed = {"request_id": _IDS, "label": classes, "labeled_at": _INSTANT}
+    _check(labels, needed | dict.fromkeys(evaluation.values, _NUMBER), {"ingested_at": _INSTANT})
     _check_pair(predictions, "request_id", labels, "request_id")
     _check_pair(predictions, "prediction", labels, "label")
     return predictions, labels
@@ -106,8 +106,9 @@ def _once(names: list[str], path: Path) -> list[str]:
 def _check(source: Source, needed: dict[str, tuple[Kind, ...]], optional: dict[str, tuple[Kind, ...]]) -> None:
     missing = [name for name in needed if name not in source.kinds]
     if missing:
-        msg = f"{source.path}: must return a column {missing[0]}; it returns {', '.join(source.kinds)}. Rename or add it: SELECT ... AS {missing[0]}"
-        raise ConfigError(msg)
+        names = ", ".join(source.kinds)
+        mend = f"rename or add it: SELECT ... AS {missing[0]}"
+        raise ConfigError(f"{source.path}: must return a column {missing[0]}, and returns {names}; {mend}")
     for name, allowed in (needed | optional).items():
         kind = source.kinds.get(name)
         if kind is not None and kind not in allowed:
@@ -121,8 +122,8 @@ def _check_pair(one: Source, column: str, other: Source, other_column: str) -> N
     a, b = one.kinds[column], other.kinds[other_column]
     if "unknown" in (a, b) or _family(a) == _family(b):
         return
-    msg = f"{other.path}: column {other_column} is {b}, but {column} of {one.path} is {a}: they can never be equal; CAST one of them in its SELECT"
-    raise ConfigError(msg)
+    types = f"column {other_column} is {b}, but {column} of {one.path} is {a}"
+    raise ConfigError(f"{other.path}: {types}: they can never be equal; CAST one of them in its SELECT")
 
 
 def _family(kind: Kind) -> str:

@@ -1,4 +1,4 @@
-"""evaljob's own tables: the cells of each evaluation at one `as_of`, replaced in one transaction by whoever read them last."""
+"""The tables of evaljob itself: each evaluation's cells at one `as_of`, replaced by whoever read them last."""
 
 import hashlib
 import io
@@ -62,7 +62,10 @@ class Store:
         _metadata.create_all(engine)
 
     def load(self, model: str) -> State | None:
-        """The state of an evaluation, or None when there is none. Damaged cells come back as `unreadable`, never as numbers."""
+        """The state of an evaluation, or None when there is none.
+
+        Damaged cells come back as `unreadable`, never as numbers.
+        """
         with self.engine.connect() as connection:
             row = connection.execute(sa.select(STATE).where(STATE.c.model == model)).one_or_none()
         if row is None:
@@ -108,7 +111,7 @@ def fingerprint(plan: Plan, database: str) -> str:
         "positive_label": class_name(evaluation.positive_label) if evaluation.positive_label is not None else None,
         "windows": [(w.name, w.length.total_seconds(), w.on, w.maturity.total_seconds()) for w in evaluation.windows],
         "slices": evaluation.slices,
-        "values": evaluation.values,
+        "values": list(evaluation.values),  # noqa: PD011  (no frame)
         "labels_default": None if default is None else (class_name(default.label), default.after.total_seconds()),
         "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
         "sources": [
@@ -126,7 +129,7 @@ def to_bytes(cells: Cells) -> bytes:
         json.dumps({name: list(values) for name, values in compact.levels.items()}).encode(), dtype="uint8"
     )
     buffer = io.BytesIO()
-    np.savez(buffer, levels=levels, **columns)
+    np.savez(buffer, allow_pickle=False, levels=levels, **columns)
     return zlib.compress(buffer.getvalue(), level=1)
 
 

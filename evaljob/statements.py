@@ -23,9 +23,9 @@ def _statements(config: Config, connection: sa.Connection, at: datetime) -> Iter
     before = at - (config.schedule.every or STEP)
     for evaluation in config.evaluations:
         plan = job.plan_of(connection, evaluation)
-        yield f"-- {evaluation.model}: full count as of {at.isoformat()}\n{_text(connection, join.full(plan, at))};"
-        yield f"-- {evaluation.model}: step from {before.isoformat()} to {at.isoformat()}\n{_text(connection, join.step(plan, before, at))};"
+        yield _text(connection, f"{evaluation.model}: full count as of {at}", join.full(plan, at))
+        yield _text(connection, f"{evaluation.model}: step from {before} to {at}", join.step(plan, before, at))
 
 
-def _text(connection: sa.Connection, statement: sa.Select[Any]) -> str:
-    return str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
+def _text(connection: sa.Connection, comment: str, statement: sa.Select[Any]) -> str:
+    return f"-- {comment}\n{statement.compile(connection, compile_kwargs={'literal_binds': True})};"

@@ -11,15 +11,18 @@ Kind = Literal[
 SAMPLE = 1000
 # The forms whose order as text is their order in time: a space between date and time, no offset, any fraction.
 _ORDERED = "____-__-__ __:__:__%"
-_PREFIXES: tuple[tuple[str, Kind], ...] = (
-    ("timestamptz", "timestamptz"), ("timestamp with time zone", "timestamptz"), ("timestamp", "timestamp"), ("datetime", "timestamp"),
-    ("date", "date"), ("bool", "boolean"), ("uuid", "uuid"), ("bytea", "bytes"), ("blob", "bytes"), ("binary", "bytes"),
-    ("float", "float"), ("double", "float"), ("real", "float"), ("numeric", "float"), ("decimal", "float"), ("newdecimal", "float"),
-    ("tinyint", "integer"), ("int", "integer"), ("bigint", "integer"), ("smallint", "integer"), ("hugeint", "integer"), ("uint", "integer"),
-    ("ubigint", "integer"), ("usmallint", "integer"), ("utinyint", "integer"), ("tiny", "integer"), ("short", "integer"), ("long", "integer"),
-    ("text", "text"), ("varchar", "text"), ("char", "text"), ("bpchar", "text"), ("string", "text"), ("var_string", "text"), ("name", "text"),
-    ("enum", "text"), ("null", "unknown"), ('"null"', "unknown"),
-)  # fmt: skip
+_PREFIXES: dict[Kind, tuple[str, ...]] = {
+    "timestamptz": ("timestamptz", "timestamp with time zone"),
+    "timestamp": ("timestamp", "datetime"),
+    "date": ("date",),
+    "boolean": ("bool",),
+    "uuid": ("uuid",),
+    "bytes": ("bytea", "blob", "binary"),
+    "float": ("float", "double", "real", "numeric", "decimal", "newdecimal"),
+    "integer": ("int", "tiny", "small", "short", "long", "big", "huge", "uint", "usmall", "utiny", "ubig"),
+    "text": ("text", "varchar", "char", "bpchar", "string", "var_string", "name", "enum"),
+    "unknown": ("null", '"null"'),
+}
 
 
 def kind_of(name: str) -> Kind:
@@ -27,12 +30,12 @@ def kind_of(name: str) -> Kind:
     name = name.lower().removesuffix("_type")
     if name.startswith(("timestamp", "timestamp_")) and name.endswith("with time zone"):
         return "timestamptz"
-    return next((kind for prefix, kind in _PREFIXES if name.startswith(prefix)), "other")
+    return next((kind for kind, prefixes in _PREFIXES.items() if name.startswith(prefixes)), "other")
 
 
 def driver_kinds(connection: sa.Connection, result: sa.CursorResult[Any], names: list[str]) -> dict[str, Kind]:
     """The kinds of an (empty) result's columns from the driver's own description of them."""
-    codes = [column[1] for column in result.cursor.description] if result.cursor is not None else [None] * len(names)
+    codes = [column[1] for column in result.cursor.description]
     spell = {"postgresql": _postgres_name, "mysql": _mysql_name, "mariadb": _mysql_name}.get(
         connection.dialect.name, _plain_name
     )
@@ -50,8 +53,15 @@ def sampled_kinds(connection: sa.Connection, rows: sa.Select[Any], names: list[s
 
 
 def misordered(connection: sa.Connection, rows: sa.FromClause, column: str) -> int:
-    """How many of SQLite's timestamps are of a form whose order as text is not their order in time. Looks at every row."""
-    found = sa.select(sa.func.count()).select_from(rows).where(rows.c[column].is_not(None), _sqlite_kind(rows.c[column]) != "timestamp")
+    """How many of SQLite's timestamps are of a form whose order as text is not their order in time.
+
+    Looks at every row.
+    """
+    found = (
+        sa.select(sa.func.count())
+        .select_from(rows)
+        .where(rows.c[column].is_not(None), _sqlite_kind(rows.c[column]) != "timestamp")
+    )
     return int(connection.execute(found).scalar_one())
 
 
@@ -65,7 +75,8 @@ def _sqlite_kind(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
 def _common(found: set[str]) -> Kind:
     found -= {"null"}
     names: dict[frozenset[str], Kind] = {
-        frozenset(): "unknown", frozenset({"integer"}): "integer", frozenset({"real"}): "float", frozenset({"integer", "real"}): "float",
+        frozenset(): "unknown", frozenset({"integer"}): "integer", frozenset({"real"}): "float", frozenset({"integer",
+        "real"}): "float",
         frozenset({"blob"}): "bytes", frozenset({"timestamp"}): "timestamp", frozenset({"text"}): "text",
     }  # fmt: skip
     return names.get(frozenset(found), "text" if "text" in found else "other")

@@ -1,4 +1,4 @@
-"""Windows: half-open spans of time over one of the two timestamps, bounded at an `as_of`, and the segments they are made of."""
+"""Windows: half-open spans of time over one of the two timestamps, and the segments they are made of."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,14 +24,17 @@ class Window:
     maturity: timedelta = timedelta(0)
 
     def bounds(self, as_of: datetime) -> tuple[datetime, datetime]:
-        """Start (inclusive) and end (exclusive) of the window at `as_of`. Adjacent windows neither lose nor share a row."""
+        """Start (inclusive) and end (exclusive) of the window at `as_of`.
+
+        Adjacent windows neither lose nor share a row.
+        """
         end = as_of - self.maturity
         return end - self.length, end
 
 
 @dataclass(frozen=True)
 class Segments:
-    """The disjoint pieces of time that the edges of the windows on one timestamp cut: a window is a run of whole segments.
+    """The disjoint pieces of time between the edges of the windows on one timestamp: a window is a run of segments.
 
     Segment i lies between the edges i-1 and i; whatever no window covers is the segment OUTSIDE. The edges lie at fixed
     ages before `as_of`, so a segment keeps its number, and a window its segments, at every instant.

@@ -1,7 +1,9 @@
-"""The one statement: late labels joined to predictions, resolved, placed on the windows' segments and counted by the database.
+"""The one statement: late labels joined to predictions, resolved, placed on the windows' segments, and counted.
 
-It serves the full count (every request) and the step (the requests that anything happened to between two instants). Each request
-is resolved as it was known at an instant: its first prediction, its latest label. Rows then become counts per cell, so that nothing
+It serves the full count (every request) and the step (the requests that anything happened to between two instants).
+Each request
+is resolved as it was known at an instant: its first prediction, its latest label. Rows then become counts per cell,
+so that nothing
 that comes back grows with the logs.
 """
 
@@ -70,7 +72,10 @@ def _grouped(
     plan: Plan, rows: sa.CTE, group: tuple[int, tuple[str, ...]],
     kind: tuple[int, Column, tuple[str, ...], Column, Sequence[str]], *, signed: bool,
 ) -> sa.Select[Any]:  # fmt: skip
-    """One grouping of the rows. What it does not group or sum by stands as NULL or 0, for the groupings are one UNION."""
+    """One grouping of the rows.
+
+    What it does not group or sum by stands as NULL or 0, for the groupings are one UNION.
+    """
     number, columns = group
     code, condition, classes, bucket, sums = kind
     slices = {f"slice_{c}": rows.c[f"slice_{c}"] if c in columns else NULL_TEXT for c in plan.slice_columns}

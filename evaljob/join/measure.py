@@ -1,4 +1,4 @@
-"""What one request adds, and to which cell: segments, classes, score bin, duration buckets, and sums as exact integers."""
+"""What one request adds, and to which cell: segments, classes, score bin, duration buckets, exact integer sums."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -115,9 +115,11 @@ class _Request:
         return sa.case((wrong, integer(SCORE_INVALID)), else_=integer(USABLE))
 
     def _on_labeled(self, reason: Column) -> Column:
-        """A rejected request without a label is counted where its prediction lies; any other is in no window on `labeled_at`."""
+        """A rejected request without label counts where its prediction lies, the others in no window on `labeled_at`."""
         plan, t, row = self.plan, self.t, self.row
-        places = [(self.real, segment(plan.on_labeled, plan.labels, self.row.c.labeled_at, t))]
+        places: list[tuple[Column, Column]] = [
+            (self.real, segment(plan.on_labeled, plan.labels, self.row.c.labeled_at, t))
+        ]
         if (default := plan.evaluation.labels_default) is not None:
             places.append(
                 (self._implicit(), segment(plan.on_labeled, plan.predictions, row.c.predicted_at, t, default.after))
@@ -137,7 +139,7 @@ class _Request:
         row, default = self.row, self.plan.evaluation.labels_default
         if self.plan.regression:
             return self._numbers()
-        label = [(self.real, row.c.label)]
+        label: list[tuple[Column, Column]] = [(self.real, row.c.label)]
         if default is not None:
             kind = self.plan.labels.kinds["label"]
             label.append(
@@ -220,7 +222,7 @@ def _numbered(plan: Plan, row: sa.Subquery, sign: int) -> dict[str, Column]:
 
 
 def _rejected(plan: Plan, source: Source, rows: sa.Subquery, reason: int, t: datetime, sign: int) -> sa.Select[Any]:
-    """Rows of one log that are no request: placed by their own timestamp, whatever a window is on, and counted by reason."""
+    """Rows of one log that are no request: placed by their own timestamp, whatever a window is on; told by reason."""
     stamp = rows.c[source.stamp]
 
     def text(column: str) -> Column:
@@ -242,7 +244,7 @@ def _rejected(plan: Plan, source: Source, rows: sa.Subquery, reason: int, t: dat
 
 
 def _score_numbers(score: Column) -> dict[str, Column]:
-    """Bin and sums of a score s on the grid: s, s^2, -log(s) and -log(1 - s), each on the grid again; 0 without a score."""
+    """Bin and sums of a score s on the grid: s, s^2, -log(s), -log(1 - s), each on the grid; 0 without a score."""
     clipped = sa.case(
         (score < CLIP, integer(CLIP)), (score > SCORE_UNIT - CLIP, integer(SCORE_UNIT - CLIP)), else_=score
     )

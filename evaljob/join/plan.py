@@ -33,8 +33,10 @@ def parts(name: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """One evaluation over two logs on one kind of engine. `mysql`: its collations fold case and spaces.
-    `indexed`: rows are found by an index on their id instead of a scan."""
+    """One evaluation over two logs on one kind of engine.
+
+    `mysql`: its collations fold case and spaces. `indexed`: rows are found by an index on their id instead of a scan.
+    """
 
     evaluation: Evaluation
     predictions: Source
@@ -59,7 +61,10 @@ class Plan:
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """The tuples of slice columns the database groups by: those no other tuple contains. The others are summed from them."""
+        """The tuples of slice columns the database groups by: those no other tuple contains.
+
+        The others are summed from them.
+        """
         tuples = list({frozenset(columns): columns for columns in self.evaluation.slices or ((),)}.values())
         return tuple(columns for columns in tuples if not any(set(columns) < set(other) for other in tuples))
 
@@ -87,7 +92,7 @@ class Plan:
         return exact_text(column) if self.mysql and source.kinds[name] == "text" else column
 
     def spans(self, source: Source, before: datetime, after: datetime) -> dict[str, list[Span]]:
-        """Per timestamp of a log, the spans in which a row's place changes while `as_of` goes from `before` to `after`."""
+        """Per timestamp of a log, the spans in which a row's place changes as `as_of` goes from `before` to `after`."""
         ages: dict[str, set[timedelta]] = {source.known: {timedelta(0)}}
         ages.setdefault(source.stamp, set()).update(self._edge_ages(source))
         return {
@@ -96,7 +101,10 @@ class Plan:
         }
 
     def _edge_ages(self, source: Source) -> Iterable[timedelta]:
-        """The ages at which a row enters or leaves something. A row without one timestamp is placed by the other: all edges count."""
+        """The ages at which a row enters or leaves something.
+
+        A row without one timestamp is placed by the other: all edges count.
+        """
         edges = {*self.on_predicted.ages, *self.on_labeled.ages}
         yield from edges
         if self.horizon is not None:
@@ -107,7 +115,7 @@ class Plan:
 
 
 def bound(source: Source, column: str, t: datetime) -> Column:
-    """An instant (aware) as a bind value that compares with a timestamp column: aware for aware ones, naive UTC for the others."""
+    """An aware instant as a bind value that compares with a timestamp column: aware for aware ones, else naive UTC."""
     if source.kinds[column] == "timestamptz":
         return sa.literal(t.astimezone(UTC), sa.DateTime(timezone=True))
     return sa.literal(t.astimezone(UTC).replace(tzinfo=None), Stamp())
@@ -120,17 +128,22 @@ def in_spans(source: Source, column: str, spans: Iterable[Span]) -> Column:
 
 
 class Stamp(sa.types.TypeDecorator[datetime]):
-    """A naive UTC timestamp. On SQLite it is text without a zero fraction, which orders rightly against text with and without one."""
+    """A naive UTC timestamp.
+
+    On SQLite it is text without a zero fraction, which orders rightly against text with and without one.
+    """
 
     impl = sa.DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        """The value as the driver takes it."""
         if value is None or dialect.name != "sqlite":
             return value
         return value.isoformat(" ")
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Text on SQLite, microseconds on MySQL and MariaDB, which would drop them."""
         if dialect.name == "sqlite":
             return sa.String()
         if dialect.name in ("mysql", "mariadb"):

@@ -39,10 +39,12 @@ def served(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
 
 
 def answered(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime) -> sa.Subquery:
-    """Each served prediction with its latest label known at `t`, if any (else `labeled_at` is NULL), and how many it has.
+    """Each served prediction with its latest label known at `t` (`labeled_at` is NULL without), and how many it has.
 
-    `label_copies` are the label rows of the request, `late_copies` those further than `max_lag` from the prediction, which are no
-    labels. The label rows are joined before they are ranked: engines find them by their index, for a few requests as for all.
+    `label_copies` are the label rows of the request, `late_copies` those further than `max_lag` from the prediction,
+    which are no
+    labels. The label rows are joined before they are ranked: engines find them by their index, for a few requests as
+    for all.
     """
     late = sa.false() if plan.evaluation.max_lag is None else _beyond(plan.evaluation.max_lag, first, labels)
     id_ = plan.exact(plan.predictions, first, "request_id")
@@ -79,7 +81,10 @@ def orphans(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
 
 
 def same_id(plan: Plan, a: sa.FromClause, b: sa.FromClause) -> Column:
-    """Whether two rows share their id. Where a collation calls unlike ids equal, the index finds by it and bytes decide."""
+    """Whether two rows share their id.
+
+    Where a collation calls unlike ids equal, the index finds by it and bytes decide.
+    """
     same = a.c.request_id == b.c.request_id
     if not (plan.mysql and plan.labels.kinds["request_id"] == "text"):
         return same

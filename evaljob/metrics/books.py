@@ -20,7 +20,10 @@ REJECTED = {
 
 
 def add(results: Results, unplaceable: dict[str, int]) -> None:
-    """Counts of the join. Rejected rows are told by reason, zeros included; those without a timestamp stand with the totals."""
+    """Counts of the join.
+
+    Rejected rows are told by reason, zeros included; those without a timestamp stand with the totals.
+    """
     series = results.series
     results.count("predictions", series.predictions)
     results.count("support", series.support)
@@ -35,7 +38,9 @@ def add(results: Results, unplaceable: dict[str, int]) -> None:
     for reason, bucket in REJECTED.items():
         if _can_occur(reason, series.evaluation):
             of_label = reason == "label_request_id_null"
-            results.count("rejected_rows", series.booked(bucket), where=total if of_label else series.overall, reason=reason)
+            results.count(
+                "rejected_rows", series.booked(bucket), where=total if of_label else series.overall, reason=reason
+            )
     for reason, rows in unplaceable.items():
         results.count("rejected_rows", np.full(len(series), rows), where=total, reason=reason)
     for name, values in series.folded.items():

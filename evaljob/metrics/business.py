@@ -36,8 +36,8 @@ def _add_value(results: Results, number: int, name: str) -> None:
     whole, micro = parts(f"value_{number}")
     cells = series.of_kind(0)
     total = series.total(cells, whole) + series.total(cells, micro) / MICRO
-    results.count("value_sum", total, series.labeled, column=name)
-    results.count("value_per_prediction", _ratio(total, series.predictions), series.predictions, column=name)
+    results.count("value_sum", total, support=series.labeled, column=name)
+    results.count("value_per_prediction", _ratio(total, series.predictions), support=series.predictions, column=name)
 
 
 def _ratio(a: Values, b: np.ndarray) -> Values:

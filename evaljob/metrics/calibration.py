@@ -1,6 +1,8 @@
 """Whether scores mean what they say: calibration, proper scores and ranking, from the score bins of every series."""
 
-import numpy as np
+from typing import Any
+
+import pandas as pd
 
 from evaljob.metrics.results import Results
 from evaljob.metrics.series import Counts, Series
@@ -9,7 +11,7 @@ from evaljob.statistics.bins import SCORE_BINS, SCORE_UNIT
 
 
 def add(results: Results) -> None:
-    """Calibration errors, Brier score with its decomposition, log loss; for binary tasks also ROC AUC and average precision."""
+    """Calibration errors, Brier score and its parts, log loss; for binary tasks also ROC AUC and average precision."""
     series = results.series
     scored = series.outcomes["bucket"].to_numpy() >= 0
     cells, events = series.outcomes[scored], series.events[scored]
@@ -41,11 +43,11 @@ def _add_calibration(results: Results, fine: calibration.Bins, support: Counts) 
     results.measure("calibration_bias", calibration.calibration_bias(fine), support=support)
     diagram = calibration.reliability(bins)
     for i in range(configured.bins):
-        shown = {"support": bins.support[:, i], "where": results.series.overall, "bin": str(i)}
+        shown: dict[str, Any] = {"support": bins.support[:, i], "where": results.series.overall, "bin": str(i)}
         results.count("reliability_support", bins.support[:, i], **shown)
         results.measure("reliability_mean_predicted", diagram.mean_predicted[:, i], **shown)
         results.measure("reliability_observed_ratio", diagram.observed_ratio[:, i], **shown)
 
 
-def _by_bin(series: Series, cells: "np.ndarray | object", bins: Counts, width: int, column: str = "n") -> Counts:
-    return series.dense(cells, [bins], [width], column)  # type: ignore[arg-type]
+def _by_bin(series: Series, cells: pd.DataFrame, bins: Counts, width: int, column: str = "n") -> Counts:
+    return series.dense(cells, [bins], [width], column)

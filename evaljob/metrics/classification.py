@@ -28,7 +28,10 @@ def add(results: Results) -> None:
 
 
 def confusion_matrix(series: Series) -> tuple[Counts, list[str]]:
-    """Counts of shape (series, K, K) [true class, predicted class], and the classes' names. Binary: the rest, the positive class."""
+    """Counts of shape (series, K, K) [true class, predicted class], and the classes' names.
+
+    Binary: the rest, the positive class.
+    """
     cells = series.outcomes
     label, prediction = cells["label"].to_numpy(), cells["prediction"].to_numpy()
     if series.evaluation.task == "binary":

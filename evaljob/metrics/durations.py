@@ -15,4 +15,4 @@ def add(results: Results) -> None:
         seconds = duration_bucket_value(cells["bucket"].to_numpy())
         found = quantile(cells["series"].to_numpy(), seconds, cells["n"].to_numpy(), len(results.series), QUANTILES)
         for i, q in enumerate(QUANTILES):
-            results.count(metric, found[:, i], measured, quantile=str(q))
+            results.count(metric, found[:, i], support=measured, quantile=str(q))

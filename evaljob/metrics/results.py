@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from evaljob.metrics.series import Counts, Series, Values
 from evaljob.statistics.intervals import Interval, proportion
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Numbers: TypeAlias = Counts | Values
 
 LABELS = ("class", "quantile", "bin", "reason", "column")
 COLUMNS = (
@@ -25,34 +30,34 @@ class Results:
         self._parts: list[pd.DataFrame] = []
 
     def count(
-        self,
-        metric: str,
-        value: Counts | Values,
-        support: Counts | None = None,
-        where: np.ndarray | None = None,
-        **labels: str,
+        self, metric: str, value: Numbers, *, support: Counts | None = None, where: Mask | None = None, **labels: Any
     ) -> None:
         """A count, a sum or another number that is told whatever its support."""
-        self._add(metric, value, None, self.series.support if support is None else support, where, labels)
+        self._add(metric, value, support, where, None, labels)
 
-    def share(self, metric: str, part: Counts, whole: Counts, *, needs_support: bool = True, **labels: str) -> None:
-        """A proportion with its interval. Below `min_support` it is undefined; coverage and the like are told anyway."""
+    def share(self, metric: str, part: Counts, whole: Counts, *, needs_support: bool = True, **labels: Any) -> None:
+        """A proportion with its interval. Undefined below `min_support`, which coverage and the like do not need."""
         with np.errstate(invalid="ignore", divide="ignore"):
             value = part / whole
         interval = proportion(part, whole, self.series.evaluation.confidence)
         if needs_support:
             self.measure(metric, value, interval, **labels)
         else:
-            self._add(metric, value, interval, whole, None, labels)
+            self._add(metric, value, whole, None, interval, labels)
 
     def measure(
-        self, metric: str, value: Values, interval: Interval | None = None, support: Counts | None = None,
-        where: np.ndarray | None = None, **labels: str,
-    ) -> None:  # fmt: skip
+        self,
+        metric: str,
+        value: Values,
+        interval: Interval | None = None,
+        *,
+        support: Counts | None = None,
+        where: Mask | None = None,
+        **labels: Any,
+    ) -> None:
         """A quality metric: undefined (NaN) where the series has fewer labeled requests than `min_support`."""
-        masked = np.where(self.enough, value, np.nan)
         bounds = None if interval is None else Interval(*(np.where(self.enough, bound, np.nan) for bound in interval))
-        self._add(metric, masked, bounds, self.series.support if support is None else support, where, labels)
+        self._add(metric, np.where(self.enough, value, np.nan), support, where, bounds, labels)
 
     def frame(self, as_of: datetime) -> pd.DataFrame:
         """All results as one frame with the columns COLUMNS, sorted by series and metric."""
@@ -75,13 +80,28 @@ class Results:
         return {name: windows.map(times).astype("datetime64[us, UTC]") for name, times in stamps.items()}
 
     def _add(
-        self, metric: str, value: Counts | Values, interval: Interval | None, support: Counts, where: np.ndarray | None, labels: Mapping[str, str],
-    ) -> None:  # fmt: skip
+        self,
+        metric: str,
+        value: Numbers,
+        support: Counts | None,
+        where: Mask | None,
+        interval: Interval | None,
+        labels: Mapping[str, Any],
+    ) -> None:
+        unknown = {name.removesuffix("_") for name in labels} - set(LABELS)
+        if unknown:
+            raise KeyError(min(unknown))
         rows = np.arange(len(self.series)) if where is None else np.flatnonzero(where)
         nothing = np.full(len(rows), np.nan)
+        lower, upper = (nothing, nothing) if interval is None else (interval.lower[rows], interval.upper[rows])
         part = {
-            "series": rows, "order": len(self._parts), "metric": metric, "value": np.asarray(value, dtype="float64")[rows],
-            "lower": nothing if interval is None else interval.lower[rows], "upper": nothing if interval is None else interval.upper[rows],
-            "support": support[rows],
-        }  # fmt: skip
-        self._parts.append(pd.DataFrame(part | {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}))
+            "series": rows,
+            "order": len(self._parts),
+            "metric": metric,
+            "value": np.asarray(value, dtype="float64")[rows],
+            "lower": lower,
+            "upper": upper,
+            "support": (self.series.support if support is None else support)[rows],
+        }
+        named = {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}
+        self._parts.append(pd.DataFrame(part | named))

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaljob.cells import CODED, KEY, MISSING, NONE, Cells, class_name
+from evaljob.cells import NONE, Cells, class_name
 from evaljob.config import Evaluation
 from evaljob.join.plan import BOOKS, LABEL_ID_NULL, ORPHAN, OUTCOME, USABLE
 
@@ -26,8 +25,10 @@ OTHER = "__other__"
 class Series:
     """Every window times every (model_version, slice, slice_value) that occurs in any of them, and always the total.
 
-    `names` has a row a series; `cells` are the evaluation's cells with their series number in the column `series`, the totals over
-    versions included, and slice values beyond `max_slice_values` summed into `__other__`. `folded` counts those values by slice.
+    `names` has a row a series; `cells` are the evaluation's cells with their series number in the column `series`,
+    the totals over
+    versions included, and slice values beyond `max_slice_values` summed into `__other__`. `folded` counts those
+    values by slice.
     """
 
     evaluation: Evaluation
@@ -71,10 +72,9 @@ class Series:
 
     @cached_property
     def events(self) -> npt.NDArray[np.bool_]:
-        """Per outcome cell, whether what the score is the probability of came true: the positive class, or the predicted one."""
-        if self.evaluation.task == "binary":
-            return self.outcomes["label"].to_numpy() == self.positive
-        return self.outcomes["label"].to_numpy() == self.outcomes["prediction"].to_numpy()
+        """Per outcome cell, whether what the score is the probability of came true: positive or predicted class."""
+        label, prediction = (self.outcomes[name].to_numpy(dtype="int64") for name in ("label", "prediction"))
+        return np.asarray(label == (self.positive if self.evaluation.task == "binary" else prediction))
 
     @property
     def positive(self) -> int:
@@ -88,7 +88,8 @@ class Series:
 
     def booked(self, bucket: int) -> Counts:
         """What the books count under a reason."""
-        return self.total(self._kind(BOOKS).query("bucket == @bucket"))
+        books = self._kind(BOOKS)
+        return self.total(books[books["bucket"] == bucket])
 
     def total(self, cells: pd.DataFrame, column: str = "n") -> Counts:
         """A column of cells summed by series, exactly."""
@@ -108,7 +109,8 @@ class Series:
 
     @cached_property
     def _by_kind(self) -> dict[int, pd.DataFrame]:
-        return {int(kind): cells for kind, cells in self.cells.groupby("kind")}
+        kinds = self.cells["kind"].to_numpy(dtype="int64")
+        return {int(kind): self.cells[kinds == kind] for kind in np.unique(kinds)}
 
 
 def series_of(evaluation: Evaluation, cells: Cells) -> Series:
@@ -137,7 +139,7 @@ def series_of(evaluation: Evaluation, cells: Cells) -> Series:
 
 
 def _without_prediction(frame: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
-    """The cells without the slices of labels that have no prediction, and which cells have a version: such labels have neither."""
+    """The cells less the slices of labels without prediction, and which cells have a version: those have neither."""
     labels = ((frame["kind"] == BOOKS) & frame["bucket"].isin((ORPHAN, LABEL_ID_NULL))).to_numpy()
     return frame[~labels | (frame["slice"] == 0)], ~labels
 
