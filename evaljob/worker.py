@@ -68,6 +68,11 @@ class Runner:
         self.stopping = threading.Event()
 
     @property
+    def reconciles(self) -> bool:
+        """Whether there is a reconciliation to run."""
+        return self._reconcile is not None
+
+    @property
     def busy(self) -> bool:
         """Whether a task is running."""
         return self._one_at_a_time.locked()
@@ -123,7 +128,9 @@ def _started(config: Config, worker: Runner) -> BackgroundScheduler:
     now = datetime.now(UTC)  # what was missed while no worker ran is caught up with, once
     scheduler.add_job(worker.evaluate, main_trigger(config.schedule), id=EVALUATION, name=EVALUATION, next_run_time=now)
     reconciliations = reconcile_trigger(config.schedule)
-    if reconciliations is not None:
+    if reconciliations is not None and not worker.reconciles:
+        _log.warning("schedule.reconcile has no effect: this worker was started without a reconciliation")
+    elif reconciliations is not None:
         scheduler.add_job(worker.reconcile, reconciliations, id=RECONCILIATION, name=RECONCILIATION)
     scheduler.start()
     return scheduler
