@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from evaljob.errors import ConfigError
+from evaljob.timeout import limit_statements
 
 EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "duckdb": "duckdb", "hive": "spark"}
 _SESSION_UTC = {
@@ -19,10 +21,11 @@ _SESSION_UTC = {
 }
 
 
-def connect(url: str, *, read_only: bool) -> sa.Engine:
+def connect(url: str, *, read_only: bool, statement_timeout: timedelta | None = None) -> sa.Engine:
     """An engine for a SQLAlchemy URL whose sessions speak UTC.
 
-    `read_only` engines refuse to make a missing SQLite or DuckDB file and never write to it.
+    `read_only` engines refuse to make a missing SQLite or DuckDB file and never write to it. A statement that takes
+    longer than `statement_timeout` is ended by the server, or by us where there is none.
     Raises ConfigError when the driver is not installed (naming the extra) or the file is missing.
     """
     parsed = sa.make_url(url)
@@ -34,6 +37,8 @@ def connect(url: str, *, read_only: bool) -> sa.Engine:
     except (NoSuchModuleError, ImportError) as error:
         raise ConfigError(_missing_driver(parsed)) from error
     _on_connect(engine, backend, read_only=read_only)
+    if statement_timeout is not None:
+        limit_statements(engine, statement_timeout)
     return engine
 
 

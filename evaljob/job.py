@@ -11,7 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from evaljob import gauges, join, push
-from evaljob.advance import advance
+from evaljob.advance import Advanced, advance
 from evaljob.config import Config, Evaluation
 from evaljob.database import connect, reason, shown
 from evaljob.dialect import MYSQL
@@ -19,7 +19,7 @@ from evaljob.errors import EvaljobError, EvaluationError, PushError
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
 from evaljob.source import open_sources
-from evaljob.state import State, Store, SupersededError, fingerprint
+from evaljob.state import Store, SupersededError, fingerprint
 
 INDEXED = ("sqlite", "postgresql", *MYSQL)  # engines that find rows by an index instead of a scan
 WORST_FIRST = (2, 1, 3, 0)  # exit codes: configuration, evaluation, push, done
@@ -33,13 +33,17 @@ class Run:
 
     model: str
     as_of: datetime
+    clock: bool = False  # whether `as_of` is the clock's instant, and not one that was asked for
     results: pd.DataFrame | None = None
+    advanced: Advanced | None = None
     error: EvaljobError | None = None
-    state: State | None = None
-    rows_read: int | None = None
-    recounted: str | None = None
     superseded: bool = False
     durations: dict[str, float] = field(default_factory=dict)
+
+    def fail(self, error: sa.exc.SQLAlchemyError) -> None:
+        """Note that a database failed."""
+        self.error = EvaluationError(f"{self.model}: the database failed: {reason(error)}")
+        self.error.__cause__ = error
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -61,11 +65,16 @@ def run(
 ) -> tuple[int, list[Run]]:
     """Evaluate every model at `as_of`, keep the states and push the results. Returns the exit code and a Run a model.
 
-    A model that fails does not keep the others from being published.
+    A model that fails does not keep the others from being published. Without `as_of` it is now; an evaluation that
+    already stands at a later instant, for the clock was put back, is then not published over. Raises ConfigError
+    before anything is counted or pushed when a model's SQL or columns are wrong.
     """
-    at = as_of or now(config)
-    with logs(config) as engine, store(config) as states:
-        runs = [_evaluated(config, evaluation, engine, states, at, full=full) for evaluation in config.evaluations]
+    runs = [Run(evaluation.model, as_of or now(config), clock=as_of is None) for evaluation in config.evaluations]
+    with logs(config) as engine, _failing_all(runs):
+        plans = plans_of(config, engine)
+        with store(config) as states:
+            for run_, plan in zip(runs, plans, strict=True):
+                _evaluated(run_, config, plan, engine, states, full=full)
     if pushing and config.pushgateway.url is not None:
         _publish(config, runs)
     codes = {run_.error.exit_code for run_ in runs if run_.error is not None}
@@ -75,7 +84,8 @@ def run(
 @contextmanager
 def logs(config: Config) -> Iterator[sa.Engine]:
     """The database of the logs, which is only read."""
-    engine = connect(config.database.url.get_secret_value(), read_only=True)
+    database = config.database
+    engine = connect(database.url.get_secret_value(), read_only=True, statement_timeout=database.statement_timeout)
     try:
         yield engine
     finally:
@@ -97,15 +107,29 @@ def store(config: Config) -> Iterator[Store]:
     """Evaljob's own tables."""
     engine = connect(config.state.url.get_secret_value(), read_only=False)
     try:
-        yield Store(engine)
+        yield _opened(engine)
     finally:
         engine.dispose()
 
 
+def _opened(engine: sa.Engine) -> Store:
+    try:
+        return Store(engine)
+    except sa.exc.SQLAlchemyError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise EvaluationError(f"state.url: {where} cannot be opened: {reason(error)}") from error
+
+
+def plans_of(config: Config, engine: sa.Engine) -> list[Plan]:
+    """Every evaluation over its checked sources. Raises ConfigError naming the file and the column."""
+    with engine.connect() as connection:
+        return [plan_of(connection, evaluation) for evaluation in config.evaluations]
+
+
 def plan_of(connection: sa.Connection, evaluation: Evaluation) -> Plan:
-    """The evaluation over its checked sources. Raises ConfigError naming the file and the column."""
-    engine = connection.dialect.name
-    return Plan(evaluation, *open_sources(connection, evaluation), mysql=engine in MYSQL, indexed=engine in INDEXED)
+    """One evaluation over its checked sources. Raises ConfigError likewise."""
+    name = connection.dialect.name
+    return Plan(evaluation, *open_sources(connection, evaluation), mysql=name in MYSQL, indexed=name in INDEXED)
 
 
 def digest_of(config: Config, plan: Plan) -> str:
@@ -116,51 +140,53 @@ def digest_of(config: Config, plan: Plan) -> str:
 def unplaceable(connection: sa.Connection, plan: Plan) -> dict[str, int]:
     """Rows that no window can hold for want of a timestamp, by reason."""
     sources = (plan.predictions, plan.labels)
-    found = [(source, connection.execute(join.unplaceable(source)).one()._mapping) for source in sources]  # noqa: SLF001  (SQLAlchemy's public name)
-    return {
-        f"{source.log.removesuffix('s')}_{name}_null": rows for source, counts in found for name, rows in counts.items()
-    }
+    logs_ = {source.log.removesuffix("s"): source for source in (plan.predictions, plan.labels)}
+    found = {log: connection.execute(join.unplaceable(source)).mappings().one() for log, source in logs_.items()}
+    return {f"{log}_{name}_null": rows for log, counts in found.items() for name, rows in counts.items()}
 
 
-def _evaluated(
-    config: Config, evaluation: Evaluation, engine: sa.Engine, states: Store, at: datetime, *, full: bool
-) -> Run:
-    run_ = Run(evaluation.model, at)
+@contextmanager
+def _failing_all(runs: list[Run]) -> Iterator[None]:
+    """A database that cannot be reached fails every model that has no error of its own."""
+    try:
+        yield
+    except EvaluationError as error:
+        for run_ in runs:
+            run_.error = error
+    except sa.exc.SQLAlchemyError as error:
+        for run_ in runs:
+            run_.fail(error)
+
+
+def _evaluated(run_: Run, config: Config, plan: Plan, engine: sa.Engine, states: Store, *, full: bool) -> None:
     try:
         with engine.connect() as connection:
-            _evaluate(run_, config, evaluation, connection, states, full=full)
+            _evaluate(run_, config, plan, connection, states, full=full)
     except SupersededError:
         run_.superseded = True
-        logger.warning("%s: another worker has advanced the state meanwhile; nothing is pushed", evaluation.model)
+        logger.warning("%s: another worker has advanced the state meanwhile; nothing is pushed", run_.model)
     except EvaljobError as error:
         run_.error = error
     except sa.exc.SQLAlchemyError as error:
-        run_.error = EvaluationError(f"{evaluation.model}: the database failed: {reason(error)}")
-        run_.error.__cause__ = error
-    return run_
+        run_.fail(error)
 
 
-def _evaluate(
-    run_: Run, config: Config, evaluation: Evaluation, connection: sa.Connection, states: Store, *, full: bool
-) -> None:
-    with run_.stage("check"):
-        plan = plan_of(connection, evaluation)
+def _evaluate(run_: Run, config: Config, plan: Plan, connection: sa.Connection, states: Store, *, full: bool) -> None:
     with run_.stage("load"):
-        old = states.load(evaluation.model)
+        old = states.load(run_.model)
+    if run_.clock and old is not None and run_.as_of < old.as_of:
+        run_.superseded = True
+        logger.warning("%s: stands at %s, which is later than now; nothing is done", run_.model, old.as_of)
+        return
     with run_.stage("count"):
         advanced = advance(connection, plan, old, run_.as_of, digest_of(config, plan), full=full)
         missing = unplaceable(connection, plan)
     with run_.stage("metrics"):
-        results = evaluate(evaluation, advanced.state.cells, run_.as_of, missing)
+        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
     with run_.stage("store"), states.engine.begin() as transaction:
         if advanced.kept:
-            states.replace(transaction, evaluation.model, advanced.state)
-    run_.results, run_.state, run_.rows_read, run_.recounted = (
-        results,
-        advanced.state,
-        advanced.rows_read,
-        advanced.recounted,
-    )
+            states.replace(transaction, run_.model, advanced.state)
+    run_.results, run_.advanced = results, advanced
 
 
 def _publish(config: Config, runs: list[Run]) -> None:
@@ -191,5 +217,6 @@ def _push(config: Config, run_: Run, budget: push.Budget) -> None:
 
 def status(run_: Run) -> gauges.Status:
     """How a run ended, for the gateway."""
-    known = (None, None) if run_.state is None else (run_.state.full_recounts, run_.state.drift_cells)
-    return gauges.Status(run_.error is None, datetime.now(UTC), run_.durations, run_.rows_read, *known)
+    done = run_.advanced
+    known = (None, None, None) if done is None else (done.rows_read, done.state.full_recounts, done.state.drift_cells)
+    return gauges.Status(run_.error is None, datetime.now(UTC), run_.durations, *known)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from evaljob.config import Evaluation
 from evaljob.database import reason
@@ -91,7 +91,9 @@ def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
         else:
             result = connection.execute(untyped.where(sa.text("1 = 0")))
             kinds = driver_kinds(connection, result, _once(list(result.keys()), path))
-    except SQLAlchemyError as error:
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
         raise ConfigError(f"{path}: the database refuses this SELECT: {reason(error)}") from error
     return Source(log, path, sql, kinds)
 

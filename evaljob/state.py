@@ -111,7 +111,7 @@ def fingerprint(plan: Plan, database: str) -> str:
         "positive_label": class_name(evaluation.positive_label) if evaluation.positive_label is not None else None,
         "windows": [(w.name, w.length.total_seconds(), w.on, w.maturity.total_seconds()) for w in evaluation.windows],
         "slices": evaluation.slices,
-        "values": list(evaluation.values),  # noqa: PD011  (no frame)
+        "values": list(evaluation.values),
         "labels_default": None if default is None else (class_name(default.label), default.after.total_seconds()),
         "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
         "sources": [

@@ -31,9 +31,14 @@ class Database(Section):
 
 
 class StateStore(Section):
-    """Where evaljob keeps its own tables. Results older than `history_retention` are removed."""
+    """Where evaljob keeps its own tables: by default a file beside the configuration.
 
-    url: DatabaseUrl = Field(examples=["sqlite:///evaljob-state.db"])
+    Results older than `history_retention` are removed.
+    """
+
+    url: DatabaseUrl = Field(
+        default=SecretStr("sqlite:///evaljob-state.db"), validate_default=True, examples=["sqlite:///evaljob-state.db"]
+    )
     history_retention: PositiveDuration = timedelta(days=90)
 
 
@@ -114,7 +119,7 @@ class Sections(Section):
     """The sections of a configuration that mean the same in the file and when checked."""
 
     database: Database = Field(examples=["{url: sqlite:///logs.db}"])
-    state: StateStore = Field(examples=["{url: sqlite:///evaljob-state.db}"])
+    state: StateStore = Field(default={}, validate_default=True, examples=["{url: sqlite:///evaljob-state.db}"])
     pushgateway: Pushgateway = Pushgateway()
     schedule: Schedule = Schedule()
     worker: Worker = Worker()

@@ -115,7 +115,7 @@ class _Request:
         return sa.case((wrong, integer(SCORE_INVALID)), else_=integer(USABLE))
 
     def _on_labeled(self, reason: Column) -> Column:
-        """A rejected request without label counts where its prediction lies, the others in no window on `labeled_at`."""
+        """A rejected request without label counts where its prediction lies, others in no window on `labeled_at`."""
         plan, t, row = self.plan, self.t, self.row
         places: list[tuple[Column, Column]] = [
             (self.real, segment(plan.on_labeled, plan.labels, self.row.c.labeled_at, t))

@@ -1,8 +1,8 @@
 """Results: one metric's value for one series, with its interval and its support, collected column by column."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ COLUMNS = (
     "as_of", "window_start", "window_end",
 )  # fmt: skip
 
+_EDGES = ("window_start", "window_end")
+
 
 class Results:
     """Collects results of all series at once."""
@@ -27,7 +29,7 @@ class Results:
     def __init__(self, series: Series) -> None:
         self.series = series
         self.enough = series.support >= series.evaluation.min_support
-        self._parts: list[pd.DataFrame] = []
+        self._parts: list[_Part] = []
 
     def count(
         self, metric: str, value: Numbers, *, support: Counts | None = None, where: Mask | None = None, **labels: Any
@@ -60,24 +62,30 @@ class Results:
         self._add(metric, np.where(self.enough, value, np.nan), support, where, bounds, labels)
 
     def frame(self, as_of: datetime) -> pd.DataFrame:
-        """All results as one frame with the columns COLUMNS, sorted by series and metric."""
-        frame = pd.concat(self._parts, ignore_index=True)
-        names = self.series.names
-        for column in names.columns:
-            codes, found = pd.factorize(names[column])
-            frame[column] = pd.Categorical.from_codes(codes[frame["series"].to_numpy()], found)
-        frame = frame.sort_values(["series", "order"], kind="stable", ignore_index=True)
+        """All results as one frame with the columns COLUMNS, sorted by series and then as they were collected."""
+        series = np.concatenate([part.series for part in self._parts])
+        order = np.argsort(series, kind="stable")
+        sizes = [len(part.series) for part in self._parts]
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in self._parts])[order]
+            for name in ("value", "lower", "upper", "support")
+        }
+        for name in ("metric", *LABELS):
+            columns[name] = _repeated([part.texts[name] for part in self._parts], sizes, order)
+        for name in self.series.names.columns:
+            columns[name] = _taken(self.series.names[name], series[order])
+        frame = pd.DataFrame(columns)
         return frame.assign(model=self.series.evaluation.model, **self._times(frame, as_of))[list(COLUMNS)]
 
-    def _times(self, frame: pd.DataFrame, as_of: datetime) -> dict[str, pd.Series]:
-        bounds = {window.name: window.bounds(as_of.astimezone(UTC)) for window in self.series.evaluation.windows}
-        stamps = {"as_of": dict.fromkeys(bounds, as_of.astimezone(UTC))}
-        stamps |= {
-            "window_start": {w: b[0] for w, b in bounds.items()},
-            "window_end": {w: b[1] for w, b in bounds.items()},
+    def _times(self, frame: pd.DataFrame, as_of: datetime) -> dict[str, pd.DatetimeIndex]:
+        at = as_of.astimezone(UTC)
+        bounds = {window.name: window.bounds(at) for window in self.series.evaluation.windows}
+        codes, windows = frame["window"].cat.codes.to_numpy(), frame["window"].cat.categories
+        edges = (pd.DatetimeIndex([bounds[w][i] for w in windows]).as_unit("us")[codes] for i in (0, 1))
+        return {
+            "as_of": pd.DatetimeIndex([at]).as_unit("us").repeat(len(frame)),
+            **dict(zip(_EDGES, edges, strict=True)),
         }
-        windows = frame["window"].astype(str)
-        return {name: windows.map(times).astype("datetime64[us, UTC]") for name, times in stamps.items()}
 
     def _add(
         self,
@@ -94,14 +102,28 @@ class Results:
         rows = np.arange(len(self.series)) if where is None else np.flatnonzero(where)
         nothing = np.full(len(rows), np.nan)
         lower, upper = (nothing, nothing) if interval is None else (interval.lower[rows], interval.upper[rows])
-        part = {
-            "series": rows,
-            "order": len(self._parts),
-            "metric": metric,
-            "value": np.asarray(value, dtype="float64")[rows],
-            "lower": lower,
-            "upper": upper,
-            "support": (self.series.support if support is None else support)[rows],
-        }
-        named = {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}
-        self._parts.append(pd.DataFrame(part | named))
+        support = (self.series.support if support is None else support)[rows]
+        texts = {"metric": metric} | {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}
+        self._parts.append(_Part(rows, np.asarray(value, dtype="float64")[rows], lower, upper, support, texts))
+
+
+class _Part(NamedTuple):
+    """One metric of some series: which ones, the numbers, and the texts they share."""
+
+    series: Counts
+    value: Values
+    lower: Values
+    upper: Values
+    support: Counts
+    texts: dict[str, str]
+
+
+def _repeated(texts: Sequence[str], sizes: Sequence[int], order: npt.NDArray[np.int64]) -> pd.Categorical:
+    """One text for each part as a column of all parts' rows."""
+    return _taken(pd.Series(texts), np.repeat(np.arange(len(texts)), sizes)[order])
+
+
+def _taken(column: pd.Series, rows: npt.NDArray[np.int64]) -> pd.Categorical:
+    codes, found = pd.factorize(column)
+    taken: pd.Categorical = pd.Categorical.from_codes(codes[rows], pd.Index(found))
+    return taken

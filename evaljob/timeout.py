@@ -1,0 +1,64 @@
+"""A bound on how long one statement may take, by each engine's own means."""
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+_CHECK_EVERY = 10_000  # instructions of SQLite's virtual machine, well under a millisecond
+
+
+def limit_statements(engine: sa.Engine, timeout: timedelta) -> None:
+    """End statements of this engine that take longer. Engines that know no bound are left without one."""
+    backend, seconds = engine.url.get_backend_name(), timeout.total_seconds()
+    if backend == "sqlite":
+        _with_progress_handler(engine, seconds)
+    elif backend == "duckdb":
+        _with_interrupt(engine, seconds)
+    elif backend in _SETTINGS:
+        _with_setting(engine, _SETTINGS[backend].format(seconds=seconds, milliseconds=int(seconds * 1000)))
+
+
+_SETTINGS = {
+    "postgresql": "SET statement_timeout = {milliseconds}",
+    "mariadb": "SET max_statement_time = {seconds}",
+    "mysql": "SET max_execution_time = {milliseconds}",
+}
+
+
+def _with_setting(engine: sa.Engine, statement: str) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def _(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def _with_progress_handler(engine: sa.Engine, seconds: float) -> None:
+    """SQLite works while rows are fetched, too: it asks by itself whether to go on."""
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def _(connection: sa.Connection, *_: object) -> None:
+        deadline = time.monotonic() + seconds
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, _CHECK_EVERY)
+
+
+def _with_interrupt(engine: sa.Engine, seconds: float) -> None:
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def _(connection: sa.Connection, *_: object) -> None:
+        driver: Any = connection.connection.driver_connection
+        timer = threading.Timer(seconds, driver.interrupt)
+        timer.daemon = True
+        timer.start()
+        connection.info["statement_timer"] = timer
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def _(connection: sa.Connection, *_: object) -> None:
+        connection.info.pop("statement_timer").cancel()
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _(context: sa.engine.ExceptionContext) -> None:
+        if context.connection is not None and "statement_timer" in context.connection.info:
+            context.connection.info.pop("statement_timer").cancel()
