@@ -139,7 +139,6 @@ def digest_of(config: Config, plan: Plan) -> str:
 
 def unplaceable(connection: sa.Connection, plan: Plan) -> dict[str, int]:
     """Rows that no window can hold for want of a timestamp, by reason."""
-    sources = (plan.predictions, plan.labels)
     logs_ = {source.log.removesuffix("s"): source for source in (plan.predictions, plan.labels)}
     found = {log: connection.execute(join.unplaceable(source)).mappings().one() for log, source in logs_.items()}
     return {f"{log}_{name}_null": rows for log, counts in found.items() for name, rows in counts.items()}

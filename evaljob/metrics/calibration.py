@@ -15,23 +15,28 @@ def add(results: Results) -> None:
     series = results.series
     scored = series.outcomes["bucket"].to_numpy() >= 0
     cells, events = series.outcomes[scored], series.events[scored]
-    binned = (cells["bucket"].to_numpy(), SCORE_BINS)
-    count = _by_bin(series, cells, *binned)
-    positives = _by_bin(series, cells[events], binned[0][events], SCORE_BINS)
-    fine = calibration.Bins(count, positives, _by_bin(series, cells, *binned, "score") / SCORE_UNIT)
+    count, positives = _by_bin(series, cells), _by_bin(series, cells[events])
+    score, positive_score, squared_score = (
+        _by_bin(series, rows, column) / SCORE_UNIT
+        for rows, column in ((cells, "score"), (cells[events], "score"), (cells, "squared_score"))
+    )
+    fine = calibration.Bins(count, positives, score)
     support = count.sum(axis=1)
     _add_calibration(results, fine, support)
-    sums = {name: series.total(cells, name) / SCORE_UNIT for name in ("squared_score", "log_loss")}
-    positive_score = series.total(cells[events], "score") / SCORE_UNIT
-    brier = calibration.brier_score(support, positives.sum(axis=1), positive_score, sums["squared_score"])
+    brier = calibration.brier_score(
+        support, positives.sum(axis=1), positive_score.sum(axis=1), squared_score.sum(axis=1)
+    )
     results.measure("brier_score", brier, support=support)
     for name, part in calibration.corp(fine, brier)._asdict().items():
         results.measure(f"brier_{name}", part, support=support)
-    results.measure("log_loss", calibration.mean_loss(support, sums["log_loss"]), support=support)
+    log_loss = series.total(cells, "log_loss") / SCORE_UNIT
+    results.measure("log_loss", calibration.mean_loss(support, log_loss), support=support)
     if series.evaluation.task == "binary":
+        sums = (positive_score, score - positive_score)
         negatives = count - positives
-        results.measure("roc_auc", ranking.roc_auc(positives, negatives), support=support)
-        results.measure("average_precision", ranking.average_precision(positives, negatives), support=support)
+        results.measure("roc_auc", ranking.roc_auc(positives, negatives, *sums), support=support)
+        precision = ranking.average_precision(positives, negatives, *sums, squared_score)
+        results.measure("average_precision", precision, support=support)
 
 
 def _add_calibration(results: Results, fine: calibration.Bins, support: Counts) -> None:
@@ -49,5 +54,6 @@ def _add_calibration(results: Results, fine: calibration.Bins, support: Counts) 
         results.measure("reliability_observed_ratio", diagram.observed_ratio[:, i], **shown)
 
 
-def _by_bin(series: Series, cells: pd.DataFrame, bins: Counts, width: int, column: str = "n") -> Counts:
-    return series.dense(cells, [bins], [width], column)
+def _by_bin(series: Series, cells: pd.DataFrame, column: str = "n") -> Counts:
+    """A column of cells summed by score bin, (series, SCORE_BINS)."""
+    return series.dense(cells, [cells["bucket"].to_numpy()], [SCORE_BINS], column)
