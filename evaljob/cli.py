@@ -1,6 +1,7 @@
 """The command line. Libraries are imported by the command that uses them, so that `--help` is quick."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -125,7 +126,7 @@ def sql(path: Path, as_of: datetime | None) -> None:
     """Print the statements of a run in the database's dialect: the full count, and a step of one schedule interval."""
     from evaljob import config, statements  # noqa: PLC0415
 
-    click.echo(statements.text(config.load(path), as_of))
+    _say(f"{statements.text(config.load(path), as_of)}\n")
 
 
 @cli.command()
@@ -170,17 +171,23 @@ def _print(results: list[Any], output: str) -> None:
     import pandas as pd  # noqa: PLC0415
 
     from evaljob import output as form  # noqa: PLC0415
+    from evaljob import tables  # noqa: PLC0415
     from evaljob.metrics.results import COLUMNS  # noqa: PLC0415
 
     frame = pd.concat(results, ignore_index=True) if results else pd.DataFrame(columns=list(COLUMNS))
-    if output == "json":
-        click.echo(form.as_json(frame))
-    elif output == "prometheus":
-        click.echo(form.as_prometheus(frame), nl=False)
+    if output == "table":
+        _say(tables.text(frame))
     else:
-        shown = form.console()
-        for table in form.tables(frame):
-            shown.print(table)
+        text = form.as_json(frame) if output == "json" else form.as_prometheus(frame)
+        _say(text.encode(errors="backslashreplace"))  # UTF-8, whatever the locale: programs read it
+
+
+def _say(text: str | bytes) -> None:
+    """Write to standard output. Whoever reads it may stop before the end, as `head` does."""
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
