@@ -4,6 +4,7 @@ import math
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ _SESSION_UTC = {
 }
 
 
+@lru_cache(maxsize=8)
 def connect(url: str, *, read_only: bool, statement_timeout: timedelta | None = None) -> sa.Engine:
     """An engine for a SQLAlchemy URL whose sessions speak UTC.
 
     `read_only` engines refuse to make a missing SQLite or DuckDB file and never write to it. A statement that takes
-    longer than `statement_timeout` is ended by the server, or by us where there is none.
+    longer than `statement_timeout` is ended by the server, or by us where there is none. The same engine comes back for
+    the same arguments, so that a worker compiles its statements once.
     Raises ConfigError when the driver is not installed (naming the extra) or the file is missing.
     """
     parsed = sa.make_url(url)

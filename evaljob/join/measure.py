@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 from evaljob.dialect import double, floor_integer, integer_division, microseconds_between, whole_part
 from evaljob.join.plan import (
@@ -269,25 +272,36 @@ def _error_numbers(row: sa.Subquery) -> dict[str, Column]:
     return {"bin": bucket} | {part: x for name, real in reals.items() for part, x in exact_parts(name, real).items()}
 
 
-def score_bin(score: Column) -> Column:
-    """The score's bin by integer division and comparison; -1 without a score."""
+class score_bin(GenericFunction[int]):  # noqa: N801  (named as SQL functions are)
+    """`score_bin(s)`: the bin of a score on the grid, by integer division and comparison; -1 without a score.
+
+    Written out when the statement is compiled: as hundreds of nested expressions it cost more than all the rest of it.
+    """
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(score_bin)
+def _(element: score_bin, compiler: SQLCompiler, **kw: Any) -> str:
+    (score,) = element.clauses
+    x = compiler.process(score, **kw)
     edges = [int(edge) for edge in score_bin_edges()]
     low, high = edges.index(PERCENT), edges.index(SCORE_UNIT - PERCENT)
-    return sa.case(
-        (score.is_(None), integer(NO_BUCKET)),
-        (score < PERCENT, _ladder(score, edges[1:low], 0)),
-        (score < SCORE_UNIT - PERCENT, integer_division(score, integer(PERCENT)) + integer(low - 1)),
-        else_=_ladder(score, edges[high + 1 : -1], high),
+    between = compiler.process(integer_division(score, integer(PERCENT)) + integer(low - 1), **kw)
+    return (
+        f"CASE WHEN {x} IS NULL THEN {NO_BUCKET} WHEN {x} < {PERCENT} THEN {_ladder(x, edges[1:low], 0)} "
+        f"WHEN {x} < {SCORE_UNIT - PERCENT} THEN {between} ELSE {_ladder(x, edges[high + 1 : -1], high)} END"
     )
 
 
-def _ladder(score: Column, edges: Sequence[int], first: int) -> Column:
-    """`first` plus how many of the sorted edges lie at or below the score, found by halving."""
+def _ladder(x: str, edges: Sequence[int], first: int) -> str:
+    """`first` plus how many of the sorted edges lie at or below x, found by halving."""
     if not edges:
-        return integer(first)
+        return str(first)
     middle = len(edges) // 2
-    below, above = _ladder(score, edges[:middle], first), _ladder(score, edges[middle + 1 :], first + middle + 1)
-    return sa.case((score < integer(edges[middle]), below), else_=above)
+    below, above = _ladder(x, edges[:middle], first), _ladder(x, edges[middle + 1 :], first + middle + 1)
+    return f"CASE WHEN {x} < {edges[middle]} THEN {below} ELSE {above} END"
 
 
 def duration_bucket(microseconds: Column) -> Column:
