@@ -2,15 +2,16 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import pandas as pd
 import sqlalchemy as sa
 
-from evaljob import gauges, join, push
+from evaljob import gauges, history, join, push
 from evaljob.advance import Advanced, advance
 from evaljob.config import Config, Evaluation
 from evaljob.database import connect, reason, shown
@@ -70,15 +71,45 @@ def run(
     before anything is counted or pushed when a model's SQL or columns are wrong.
     """
     runs = [Run(evaluation.model, as_of or now(config), clock=as_of is None) for evaluation in config.evaluations]
+    each(config, runs, partial(_evaluate, full=full))
+    if pushing:
+        publish(config, runs)
+    return exit_code(runs), runs
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to evaluate one model with."""
+
+    config: Config
+    plan: Plan
+    connection: sa.Connection
+    states: Store
+
+
+def each(config: Config, runs: list[Run], evaluate_one: Callable[[Run, Work], None]) -> None:
+    """Call `evaluate_one` for every model of the configuration, in its order; what fails stands in the model's Run.
+
+    Raises ConfigError before anything is counted when a model's SQL or columns are wrong.
+    """
     with logs(config) as engine, _failing_all(runs):
         plans = plans_of(config, engine)
         with store(config) as states:
             for run_, plan in zip(runs, plans, strict=True):
-                _evaluated(run_, config, plan, engine, states, full=full)
-    if pushing and config.pushgateway.url is not None:
+                with _failing(run_), engine.connect() as connection:
+                    evaluate_one(run_, Work(config, plan, connection, states))
+
+
+def publish(config: Config, runs: list[Run]) -> None:
+    """Push the results of the runs, where a gateway is configured."""
+    if config.pushgateway.url is not None:
         _publish(config, runs)
+
+
+def exit_code(runs: list[Run]) -> int:
+    """The worst of what became of the runs."""
     codes = {run_.error.exit_code for run_ in runs if run_.error is not None}
-    return next((code for code in WORST_FIRST if code in codes), 0), runs
+    return next((code for code in WORST_FIRST if code in codes), 0)
 
 
 @contextmanager
@@ -157,10 +188,11 @@ def _failing_all(runs: list[Run]) -> Iterator[None]:
             run_.fail(error)
 
 
-def _evaluated(run_: Run, config: Config, plan: Plan, engine: sa.Engine, states: Store, *, full: bool) -> None:
+@contextmanager
+def _failing(run_: Run) -> Iterator[None]:
+    """What fails one model is noted in its run."""
     try:
-        with engine.connect() as connection:
-            _evaluate(run_, config, plan, connection, states, full=full)
+        yield
     except SupersededError:
         run_.superseded = True
         logger.warning("%s: another worker has advanced the state meanwhile; nothing is pushed", run_.model)
@@ -170,7 +202,8 @@ def _evaluated(run_: Run, config: Config, plan: Plan, engine: sa.Engine, states:
         run_.fail(error)
 
 
-def _evaluate(run_: Run, config: Config, plan: Plan, connection: sa.Connection, states: Store, *, full: bool) -> None:
+def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
+    plan, states = work.plan, work.states
     with run_.stage("load"):
         old = states.load(run_.model)
     if run_.clock and old is not None and run_.as_of < old.as_of:
@@ -178,14 +211,22 @@ def _evaluate(run_: Run, config: Config, plan: Plan, connection: sa.Connection, 
         logger.warning("%s: stands at %s, which is later than now; nothing is done", run_.model, old.as_of)
         return
     with run_.stage("count"):
-        advanced = advance(connection, plan, old, run_.as_of, digest_of(config, plan), full=full)
-        missing = unplaceable(connection, plan)
+        advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
+        missing = unplaceable(work.connection, plan)
     with run_.stage("metrics"):
         results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
     with run_.stage("store"), states.engine.begin() as transaction:
         if advanced.kept:
             states.replace(transaction, run_.model, advanced.state)
+        keep(transaction, work.config, results)
     run_.results, run_.advanced = results, advanced
+
+
+def keep(transaction: sa.Connection, config: Config, results: pd.DataFrame) -> None:
+    """The results into the history, and out of it what is older than `state.history_retention`."""
+    history.record(transaction, results)
+    newest = min(results["as_of"].iloc[0], now(config))  # an instant asked for in the future makes nothing old
+    history.forget(transaction, newest - config.state.history_retention)
 
 
 def _publish(config: Config, runs: list[Run]) -> None:

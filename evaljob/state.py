@@ -12,25 +12,29 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import VARCHAR
 
 from evaljob.cells import KEY, NO_LEVELS, Cells, class_name
+from evaljob.dialect import MYSQL
 from evaljob.join import Plan
 
 FORMAT = 1  # of the cells: another one is another fingerprint, and leads to a full recount
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_metadata = sa.MetaData()
-_blob = sa.LargeBinary(length=2**32 - 1)
+METADATA = sa.MetaData()
+BLOB = sa.LargeBinary(length=2**32 - 1)
+# Models are told apart byte for byte, also where the database's own collation would fold them.
+MODEL = sa.String(200).with_variant(VARCHAR(200, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
 STATE = sa.Table(
     "evaljob_state",
-    _metadata,
-    sa.Column("model", sa.String(200), primary_key=True),
+    METADATA,
+    sa.Column("model", MODEL, primary_key=True),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("as_of", sa.BigInteger, nullable=False),  # microseconds since 1970, UTC
     sa.Column("full_recounts", sa.BigInteger, nullable=False),
     sa.Column("drift_cells", sa.BigInteger, nullable=False),
-    sa.Column("cells", _blob, nullable=False),
+    sa.Column("cells", BLOB, nullable=False),
 )
 
 
@@ -58,8 +62,14 @@ class Store:
     """Reads and replaces states in the database of `state.url`."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self.engine = engine
-        _metadata.create_all(engine)
+        # Under READ COMMITTED an UPDATE that waited for another one looks again: it finds the revision gone, instead of
+        # failing because its snapshot is old.
+        settled = engine.dialect.name in ("postgresql", *MYSQL)
+        self.engine = engine.execution_options(isolation_level="READ COMMITTED") if settled else engine
+        try:
+            METADATA.create_all(self.engine)
+        except (sa.exc.ProgrammingError, sa.exc.OperationalError, sa.exc.IntegrityError):
+            METADATA.create_all(self.engine)  # another worker has made some of the tables meanwhile
 
     def load(self, model: str) -> State | None:
         """The state of an evaluation, or None when there is none.
