@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from evaljob.config import Evaluation
 from evaljob.database import reason
@@ -23,7 +25,22 @@ _INSTANT: tuple[Kind, ...] = ("timestamp", "timestamptz", "unknown")
 _TYPES: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
     "text": sa.String, "integer": sa.BigInteger, "float": sa.Double, "boolean": sa.Boolean, "timestamp": sa.DateTime,
 }  # fmt: skip
-_BIND = re.compile(r"(?<![:\\\w]):(?=\w)")
+_TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\s+|[^\s'";/-]+|.""", re.DOTALL)
+
+
+class Verbatim(sa.TextClause):
+    """The user's text exactly as it stands: no colon in it makes a bind parameter, no backslash is an escape."""
+
+    inherit_cache = True
+
+    def __init__(self, text: str) -> None:
+        self._bindparams = {}
+        self.text = text
+
+
+@compiles(Verbatim)
+def _(element: Verbatim, compiler: SQLCompiler, **_: Any) -> str:
+    return compiler.post_process_text(element.text)
 
 
 @dataclass(frozen=True)
@@ -47,9 +64,9 @@ class Source:
 
     @cached_property
     def rows(self) -> sa.Subquery:
-        """The SELECT as a subquery with typed columns. Colons of the user's text are never bind parameters."""
+        """The SELECT as a subquery with typed columns."""
         columns = [sa.column(name, column_type(kind)) for name, kind in self.kinds.items()]
-        return sa.text(f"{_without_binds(self.sql)}\n").columns(*columns).subquery(f"{self.log}_log")
+        return Verbatim(f"{self.sql}\n").columns(*columns).subquery(f"{self.log}_log")
 
 
 def column_type(kind: Kind) -> sa.types.TypeEngine[Any]:
@@ -82,8 +99,8 @@ def _slice_columns(evaluation: Evaluation) -> Iterable[str]:
 
 
 def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
-    sql = path.read_text(encoding="utf-8").strip().rstrip(";").rstrip()
-    untyped = sa.select(sa.text("*")).select_from(sa.text(f"({_without_binds(sql)}\n) AS {log}_log"))
+    sql = _without_end(path.read_text(encoding="utf-8"))
+    untyped = sa.select(sa.text("*")).select_from(Verbatim(f"({sql}\n) AS {log}_log"))
     try:
         if connection.dialect.name == "sqlite":
             names = list(connection.execute(untyped.limit(0)).keys())
@@ -145,6 +162,12 @@ def _mend(name: str, kind: Kind) -> str:
             f"in SQLite: strftime('%Y-%m-%d %H:%M:%f', {name}) AS {name}")  # fmt: skip
 
 
-def _without_binds(sql: str) -> str:
-    """Colons of the user's text escaped, so that SQLAlchemy takes none for a bind parameter."""
-    return _BIND.sub(r"\\:", sql)
+def _without_end(sql: str) -> str:
+    """The statement without the semicolon that ends it and the comments that follow it."""
+    end = len(sql)
+    for token in reversed(list(_TOKENS.finditer(sql))):
+        if token[0] == ";":
+            end = token.start()
+        elif not token[0].isspace() and not token[0].startswith(("--", "/*")):
+            break
+    return sql[:end].strip()

@@ -76,10 +76,15 @@ class Plan:
 
     @cached_property
     def horizon(self) -> timedelta | None:
-        """The age beyond which rows do not exist for this evaluation: `max_lag` before the oldest window's start."""
+        """The age beyond which rows do not exist for this evaluation: `max_lag` before the oldest prediction of a window.
+
+        A prediction is also in a window by its default label, which comes `after` it.
+        """
         if self.evaluation.max_lag is None:
             return None
-        return max(w.maturity + w.length for w in self.evaluation.windows) + self.evaluation.max_lag
+        default = self.evaluation.labels_default
+        due = default.after if default is not None else timedelta(0)
+        return max(w.maturity + w.length for w in self.evaluation.windows) + due + self.evaluation.max_lag
 
     @property
     def regression(self) -> bool:
@@ -130,7 +135,8 @@ def in_spans(source: Source, column: str, spans: Iterable[Span]) -> Column:
 class Stamp(sa.types.TypeDecorator[datetime]):
     """A naive UTC timestamp.
 
-    On SQLite it is text without a zero fraction, which orders rightly against text with and without one.
+    On SQLite it is text that ends before the zeros of its fraction, which orders rightly against text with any number
+    of digits: '00.5' is not above '00.500'.
     """
 
     impl = sa.DateTime
@@ -140,7 +146,8 @@ class Stamp(sa.types.TypeDecorator[datetime]):
         """The value as the driver takes it."""
         if value is None or dialect.name != "sqlite":
             return value
-        return value.isoformat(" ")
+        text = value.isoformat(" ")
+        return text.rstrip("0") if "." in text else text
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Text on SQLite, microseconds on MySQL and MariaDB, which would drop them."""
