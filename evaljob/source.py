@@ -40,7 +40,7 @@ class Verbatim(sa.TextClause):
 
 @compiles(Verbatim)
 def _(element: Verbatim, compiler: SQLCompiler, **_: Any) -> str:
-    return compiler.post_process_text(element.text)
+    return str(compiler.post_process_text(element.text))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

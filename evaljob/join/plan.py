@@ -76,7 +76,7 @@ class Plan:
 
     @cached_property
     def horizon(self) -> timedelta | None:
-        """The age beyond which rows do not exist for this evaluation: `max_lag` before the oldest prediction of a window.
+        """The age beyond which rows do not exist for this evaluation: `max_lag` before the oldest window's predictions.
 
         A prediction is also in a window by its default label, which comes `after` it.
         """
