@@ -12,9 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from evaljob.errors import ConfigError
+from evaljob.failures import passes
 from evaljob.timeout import limit_statements
 
-EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "duckdb": "duckdb", "hive": "spark"}
+# The extra that brings the driver, and how a URL names that driver.
+EXTRAS = {
+    "postgresql": ("postgres", "postgresql+psycopg"),
+    "mysql": ("mysql", "mysql+pymysql"),
+    "mariadb": ("mysql", "mariadb+pymysql"),
+    "duckdb": ("duckdb", "duckdb"),
+}
 _SESSION_UTC = {
     "postgresql": "SET TIME ZONE 'UTC'",
     "mysql": "SET time_zone = '+00:00'",
@@ -23,25 +30,30 @@ _SESSION_UTC = {
 
 
 @lru_cache(maxsize=8)
-def connect(url: str, *, read_only: bool, statement_timeout: timedelta | None = None) -> sa.Engine:
-    """An engine for a SQLAlchemy URL whose sessions speak UTC.
+def connect(
+    url: str, *, read_only: bool, statement_timeout: timedelta | None = None, key: str = "database.url"
+) -> sa.Engine:
+    """An engine for a SQLAlchemy URL, which the configuration has under `key`, whose sessions speak UTC.
 
     `read_only` engines refuse to make a missing SQLite or DuckDB file and never write to it. A statement that takes
     longer than `statement_timeout` is ended by the server, or by us where there is none. The same engine comes back for
     the same arguments, so that a worker compiles its statements once.
-    Raises ConfigError when the driver is not installed (naming the extra) or the file is missing.
+    Raises ConfigError when the driver is not installed (naming the extra), or the file is missing or no database.
     """
     parsed = sa.make_url(url)
     backend = parsed.get_backend_name()
-    if backend in ("sqlite", "duckdb") and _is_file(parsed):
-        _require_file(parsed) if read_only else Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(str(parsed.database)) if backend in ("sqlite", "duckdb") and _is_file(parsed) else None
+    if file is not None:
+        _require(file, key) if read_only else _make_room(file, key)
     try:
         engine = sa.create_engine(parsed, **_arguments(parsed, read_only=read_only))
     except (NoSuchModuleError, ImportError) as error:
-        raise ConfigError(_missing_driver(parsed)) from error
+        raise ConfigError(f"{key}: {_missing_driver(parsed)}") from error
     _on_connect(engine, backend, read_only=read_only)
     if statement_timeout is not None:
         limit_statements(engine, statement_timeout)
+    if file is not None:
+        _try_out(engine, file, key)
     return engine
 
 
@@ -102,13 +114,34 @@ def _is_file(url: sa.URL) -> bool:
     return bool(url.database) and url.database != ":memory:" and not str(url.database).startswith("file:")
 
 
-def _require_file(url: sa.URL) -> None:
-    if not Path(str(url.database)).exists():
+def _require(file: Path, key: str) -> None:
+    if not file.exists():
         mend = "make the logs first (`evaljob demo` makes some) or correct the path"
-        raise ConfigError(f"database.url: {url.database}: there is no such file; {mend}")
+        raise ConfigError(f"{key}: {file}: there is no such file; {mend}")
+
+
+def _make_room(file: Path, key: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError(f"{key}: {file}: its directory cannot be made: {why}; correct the path") from error
+
+
+def _try_out(engine: sa.Engine, file: Path, key: str) -> None:
+    """Open the file once, so that a wrong one is told as what it is. What may pass is left for the run to meet."""
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT count(*) FROM sqlite_master"))
+    except SQLAlchemyError as error:
+        if passes(error) is False:
+            engine.dispose()
+            raise ConfigError(f"{key}: {file}: {reason(error)}; name a database that can be opened") from error
 
 
 def _missing_driver(url: sa.URL) -> str:
-    backend = url.get_backend_name()
-    mend = f"pip install 'evaljob[{EXTRAS[backend]}]'" if backend in EXTRAS else "install a SQLAlchemy dialect for it"
-    return f"database.url: the driver for {url.drivername}:// is not installed; {mend}"
+    if url.get_backend_name() not in EXTRAS:
+        return f"no driver for {url.drivername}:// is installed; install its SQLAlchemy dialect, or correct the URL"
+    extra, name = EXTRAS[url.get_backend_name()]
+    rename = "" if url.drivername in (name, "mysql+pymysql") else f" and write {name}://"
+    return f"the driver for {url.drivername}:// is not installed; pip install 'evaljob[{extra}]'{rename}"

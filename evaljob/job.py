@@ -16,7 +16,8 @@ from evaljob.advance import Advanced, advance
 from evaljob.config import Config, Evaluation
 from evaljob.database import connect, reason, shown
 from evaljob.dialect import MYSQL
-from evaljob.errors import EvaljobError, EvaluationError, PushError
+from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
+from evaljob.failures import passes
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
 from evaljob.source import open_sources
@@ -136,7 +137,7 @@ def writable_logs(config: Config) -> Iterator[sa.Engine]:
 @contextmanager
 def store(config: Config) -> Iterator[Store]:
     """Evaljob's own tables."""
-    engine = connect(config.state.url.get_secret_value(), read_only=False)
+    engine = connect(config.state.url.get_secret_value(), read_only=False, key="state.url")
     try:
         yield _opened(engine)
     finally:
@@ -148,7 +149,8 @@ def _opened(engine: sa.Engine) -> Store:
         return Store(engine)
     except sa.exc.SQLAlchemyError as error:
         where = engine.url.render_as_string(hide_password=True)
-        raise EvaluationError(f"state.url: {where} cannot be opened: {reason(error)}") from error
+        kind = ConfigError if passes(error) is False else EvaluationError
+        raise kind(f"state.url: {where} cannot be opened: {reason(error)}") from error
 
 
 def plans_of(config: Config, engine: sa.Engine) -> list[Plan]:

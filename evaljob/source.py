@@ -15,6 +15,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from evaljob.config import Evaluation
 from evaljob.database import reason
 from evaljob.errors import ConfigError
+from evaljob.failures import passes
 from evaljob.types import Kind, driver_kinds, sampled_kinds
 
 Log = Literal["predictions", "labels"]
@@ -109,7 +110,7 @@ def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
             result = connection.execute(untyped.where(sa.text("1 = 0")))
             kinds = driver_kinds(connection, result, _once(list(result.keys()), path))
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if passes(error):
             raise
         raise ConfigError(f"{path}: the database refuses this SELECT: {reason(error)}") from error
     return Source(log, path, sql, kinds)

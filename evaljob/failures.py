@@ -1,0 +1,50 @@
+"""What a database's error says about trying again."""
+
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: True,
+    sqlite3.SQLITE_LOCKED: True,
+    sqlite3.SQLITE_NOMEM: True,
+    sqlite3.SQLITE_INTERRUPT: True,
+    sqlite3.SQLITE_IOERR: True,
+    sqlite3.SQLITE_FULL: True,
+    sqlite3.SQLITE_PROTOCOL: True,
+    sqlite3.SQLITE_PERM: False,
+    sqlite3.SQLITE_READONLY: False,
+    sqlite3.SQLITE_CANTOPEN: False,
+    sqlite3.SQLITE_AUTH: False,
+    sqlite3.SQLITE_NOTADB: False,
+}
+# PostgreSQL, by class: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_SQLSTATE = {"08": True, "40": True, "53": True, "55": True, "57": True, "58": True, "28": False, "3D": False}
+# MySQL and MariaDB: too many connections, shutdown, lock timeout, deadlock, interrupted, out of time (twice);
+# no access to the database, wrong password (twice), no such database
+_MYSQL = dict.fromkeys((1040, 1053, 1205, 1213, 1317, 1969, 3024), True) | dict.fromkeys(
+    (1044, 1045, 1698, 1049), False
+)
+
+
+def passes(error: SQLAlchemyError) -> bool | None:
+    """Whether another try may succeed where nothing was mended; None where the error does not tell."""
+    if not isinstance(error, DBAPIError):
+        return None
+    if error.connection_invalidated:
+        return True
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):
+        return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)  # the low byte: an extended code has more
+    if state := getattr(cause, "sqlstate", None):
+        return _SQLSTATE.get(state[:2])
+    if type(cause).__module__.startswith(("duckdb", "_duckdb")):
+        return _duckdb(cause)
+    return _MYSQL.get(cause.args[0]) if cause is not None and cause.args else None
+
+
+def _duckdb(cause: BaseException | None) -> bool | None:
+    kind = type(cause).__name__
+    if kind == "IOException":  # of a file that another process writes, or of one that is no database
+        return "lock" in str(cause)
+    return True if kind in ("InterruptException", "OutOfMemoryException") else None
