@@ -100,12 +100,12 @@ def _slice_columns(evaluation: Evaluation) -> Iterable[str]:
 
 
 def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
-    sql = _without_end(path.read_text(encoding="utf-8"))
+    sql = _without_end(_text(path))
     untyped = sa.select(sa.text("*")).select_from(Verbatim(f"({sql}\n) AS {log}_log"))
     try:
         if connection.dialect.name == "sqlite":
             names = list(connection.execute(untyped.limit(0)).keys())
-            kinds = sampled_kinds(connection, untyped, _once(names, path))
+            kinds = sampled_kinds(connection, untyped, _once(names, path), INSTANTS)
         else:
             result = connection.execute(untyped.where(sa.text("1 = 0")))
             kinds = driver_kinds(connection, result, _once(list(result.keys()), path))
@@ -116,8 +116,16 @@ def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
     return Source(log, path, sql, kinds)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read any more: {getattr(error, 'strerror', 'is not UTF-8')}") from error
+
+
 def _once(names: list[str], path: Path) -> list[str]:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    plain = [name.partition(":")[0] for name in names]  # SQLite calls the second one `name:1`
+    twice = sorted({name for name in plain if plain.count(name) > 1})
     if twice:
         raise ConfigError(f"{path}: returns the column {twice[0]} twice; name each column once, with AS where needed")
     return names

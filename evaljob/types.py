@@ -1,5 +1,6 @@
 """What kind of values a column holds, as each driver tells it."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -9,8 +10,7 @@ Kind = Literal[
 ]
 
 SAMPLE = 1000
-# The forms whose order as text is their order in time: a space between date and time, no offset, any fraction.
-_ORDERED = "____-__-__ __:__:__%"
+_SECONDS = len("YYYY-MM-DD HH:MM:SS")
 _PREFIXES: dict[Kind, tuple[str, ...]] = {
     "timestamptz": ("timestamptz", "timestamp with time zone"),
     "timestamp": ("timestamp", "datetime"),
@@ -42,13 +42,21 @@ def driver_kinds(connection: sa.Connection, result: sa.CursorResult[Any], names:
     return {name: kind_of(spell(connection, code)) for name, code in zip(names, codes, strict=True)}
 
 
-def sampled_kinds(connection: sa.Connection, rows: sa.Select[Any], names: list[str]) -> dict[str, Kind]:
-    """The kinds of SQLite's columns, which have no types of their own, from the first rows that it returns."""
-    sample = rows.limit(SAMPLE).subquery()
-    described = [_sqlite_kind(sa.column(name)).label(f"kind_{i}") for i, name in enumerate(names)]
-    found = connection.execute(
-        sa.select(*[sa.func.group_concat(d.distinct()) for d in described]).select_from(sample)
-    ).one()
+def sampled_kinds(
+    connection: sa.Connection, rows: sa.Select[Any], names: list[str], instants: Iterable[str] = ()
+) -> dict[str, Kind]:
+    """The kinds of SQLite's columns, which have no types of their own.
+
+    Those of the first rows that it returns, and of the first and the last ones in the order of each of the `instants`:
+    numbers and texts of another form end up there.
+    """
+    columns: dict[str, sa.ColumnElement[Any]] = {name: sa.column(name) for name in names}
+    stamps = {name: columns[name] for name in instants if name in columns}
+    ends = [rows.where(x.is_not(None)).order_by(end) for x in stamps.values() for end in (x.asc(), x.desc())]
+    parts = [sa.select(sa.text("*")).select_from(part.limit(SAMPLE).subquery()) for part in (rows, *ends)]
+    described = [_sqlite_kind(x) if name in stamps else sa.func.typeof(x) for name, x in columns.items()]
+    kinds = sa.select(*[sa.func.group_concat(kind.distinct()) for kind in described])
+    found = connection.execute(kinds.select_from(sa.union_all(*parts).subquery())).one()
     return {name: _common(set(kinds.split(",")) if kinds else set()) for name, kinds in zip(names, found, strict=True)}
 
 
@@ -57,29 +65,29 @@ def misordered(connection: sa.Connection, rows: sa.FromClause, column: str) -> i
 
     Looks at every row.
     """
-    found = (
-        sa.select(sa.func.count())
-        .select_from(rows)
-        .where(rows.c[column].is_not(None), _sqlite_kind(rows.c[column]) != "timestamp")
-    )
-    return int(connection.execute(found).scalar_one())
+    stamp: sa.ColumnElement[Any] = sa.column(column)
+    wrong = sa.and_(stamp.is_not(None), _sqlite_kind(stamp) != "timestamp")
+    return int(connection.execute(sa.select(sa.func.count()).select_from(rows).where(wrong)).scalar_one())
 
 
 def _sqlite_kind(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    ordered = sa.and_(
-        column.like(_ORDERED), sa.not_(column.op("GLOB")("*[a-zA-Z+]*")), sa.not_(column.op("GLOB")("* *-*"))
-    )
+    """A text is a timestamp where its order is the order in time: as SQLite itself writes it, and any fraction."""
+    seconds = sa.func.substr(column, 1, _SECONDS)
+    point, fraction = sa.func.substr(column, _SECONDS + 1, 1), sa.func.substr(column, _SECONDS + 2)
+    digits = sa.and_(fraction.op("GLOB")("[0-9]*"), sa.not_(fraction.op("GLOB")("*[^0-9]*")))
+    ordered = sa.and_(sa.func.datetime(seconds) == seconds, sa.or_(point == "", sa.and_(point == ".", digits)))
     return sa.case((sa.and_(sa.func.typeof(column) == "text", ordered), "timestamp"), else_=sa.func.typeof(column))
 
 
 def _common(found: set[str]) -> Kind:
+    """The kind of a column that holds these: texts and numbers are texts, timestamps and others are no timestamps."""
     found -= {"null"}
-    names: dict[frozenset[str], Kind] = {
-        frozenset(): "unknown", frozenset({"integer"}): "integer", frozenset({"real"}): "float", frozenset({"integer",
-        "real"}): "float",
-        frozenset({"blob"}): "bytes", frozenset({"timestamp"}): "timestamp", frozenset({"text"}): "text",
-    }  # fmt: skip
-    return names.get(frozenset(found), "text" if "text" in found else "other")
+    if not found:
+        return "unknown"
+    if found <= {"integer", "real"}:
+        return "float" if "real" in found else "integer"
+    alone: dict[str, Kind] = {"blob": "bytes", "timestamp": "timestamp", "text": "text"}
+    return alone[min(found)] if len(found) == 1 else "text" if found & {"text", "timestamp"} else "other"
 
 
 def _postgres_name(connection: sa.Connection, code: Any) -> str:
