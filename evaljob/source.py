@@ -88,6 +88,9 @@ def open_sources(connection: sa.Connection, evaluation: Evaluation) -> tuple[Sou
     _check(labels, needed | dict.fromkeys(evaluation.values, _NUMBER), {"ingested_at": _INSTANT})
     _check_pair(predictions, "request_id", labels, "request_id")
     _check_pair(predictions, "prediction", labels, "label")
+    _check_class(labels, "positive_label", evaluation.positive_label)
+    if evaluation.labels_default is not None:
+        _check_class(labels, "labels_default.label", evaluation.labels_default.label)
     return predictions, labels
 
 
@@ -154,21 +157,37 @@ def _check_pair(one: Source, column: str, other: Source, other_column: str) -> N
     raise ConfigError(f"{other.path}: {types}: they can never be equal; CAST one of them in its SELECT")
 
 
+def _check_class(labels: Source, key: str, value: object) -> None:
+    """Refuse a class that the configuration names and the labels can never be."""
+    if isinstance(value, str) and _family(labels.kinds["label"]) == "number" and not _is_number(value):
+        types = f"column label is {labels.kinds['label']}, but {key} is the text {value!r}"
+        raise ConfigError(f"{labels.path}: {types}: they can never be equal; write {key} as the labels are")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _family(kind: Kind) -> str:
     return "number" if kind in ("integer", "float", "boolean") else kind
 
 
 def _either(kinds: tuple[Kind, ...]) -> str:
-    return " or ".join(kind for kind in kinds if kind != "unknown")
+    return "a timestamp" if kinds == _INSTANT else " or ".join(kind for kind in kinds if kind != "unknown")
 
 
 def _mend(name: str, kind: Kind) -> str:
     if name not in INSTANTS:
         return "CAST it in the SELECT"
     if kind in ("integer", "float"):
-        return f"an epoch number? In SQLite: strftime('%Y-%m-%d %H:%M:%f', {name}, 'unixepoch') AS {name}"
-    return (f"text compares as text, so only 'YYYY-MM-DD HH:MM:SS' with an optional fraction, in UTC, is in order; "
-            f"in SQLite: strftime('%Y-%m-%d %H:%M:%f', {name}) AS {name}")  # fmt: skip
+        return (f"is it an epoch number? In SQLite strftime('%Y-%m-%d %H:%M:%f', {name}, 'unixepoch') AS {name}, in "
+                f"PostgreSQL and DuckDB to_timestamp({name}), in MySQL and MariaDB from_unixtime({name})")  # fmt: skip
+    return (f"texts compare as texts, so only 'YYYY-MM-DD HH:MM:SS' in UTC with any fraction is in order: in SQLite "
+            f"strftime('%Y-%m-%d %H:%M:%f', {name}) AS {name}, elsewhere CAST({name} AS TIMESTAMP)")  # fmt: skip
 
 
 def _without_end(sql: str) -> str:
