@@ -1,0 +1,1 @@
+"""Examples that run. They are not part of the installed package."""
