@@ -93,7 +93,7 @@ def _tied(
 
 def _above(counts: Numbers) -> Numbers:
     """Counts in the bins of higher score."""
-    return np.asarray(np.flip(np.cumsum(np.flip(counts, axis=1), axis=1), axis=1) - counts)
+    return np.asarray(counts.sum(axis=1, keepdims=True) - np.cumsum(counts, axis=1))
 
 
 def _sum_of_precisions(counts: Floats, k: Floats) -> Floats:

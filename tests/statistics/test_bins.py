@@ -51,7 +51,7 @@ def test_uniform_bins_that_divide_a_hundred_need_no_mean_score(bins: int) -> Non
 
 
 def test_fine_bin_cut_by_a_coarse_edge_goes_where_its_mean_score_lies() -> None:
-    """A fine bin lies whole in the coarse bin of its lower edge, whatever its mean score is."""
+    """A third lies inside [0.33, 0.34): of three bins, a mean of 0.331 is in the first and 0.339 in the second."""
     cut = int(score_bin_of(335_000_000))
     low, high = np.full((1, SCORE_BINS), 0.331), np.full((1, SCORE_BINS), 0.339)
     assert uniform_bin_of(3, low)[0, cut] == 0
