@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,21 @@ import click
 from evaljob.errors import ConfigError, EvaljobError
 
 DEFAULT_CONFIG = Path("config.yaml")
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration as configurations write it."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """A timedelta. Fails with a usage error that says how to write one."""
+        from evaljob.config.duration import parse  # noqa: PLC0415
+
+        try:
+            return value if isinstance(value, timedelta) else parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
 
 
 class Instant(click.ParamType[datetime]):
@@ -86,8 +101,7 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
     from evaljob import config, job  # noqa: PLC0415
 
     code, runs = job.run(config.load(path), as_of, full=full, pushing=not no_push)
-    for failed in (run_.error for run_ in runs if run_.error is not None):
-        click.echo(f"Error: {failed}", err=True)
+    _tell_errors(runs)
     _print([run_.results for run_ in runs if run_.results is not None], output)
     raise SystemExit(code)
 
@@ -97,10 +111,101 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
 def worker(path: Path) -> None:
     """Evaluate on the configuration's schedule until SIGTERM; serves /healthz and /metrics on `worker.host:port`."""
     from evaljob import config, job  # noqa: PLC0415
+    from evaljob import reconcile as reconciliation  # noqa: PLC0415
     from evaljob import worker as scheduler  # noqa: PLC0415
 
     loaded = config.load(path)
-    raise SystemExit(scheduler.serve(path, lambda as_of: job.run(loaded, as_of)[0]))
+    raise SystemExit(
+        scheduler.serve(path, lambda as_of: job.run(loaded, as_of)[0], lambda: reconciliation.reconcile(loaded)[0])
+    )
+
+
+@cli.command()
+@_config_option
+@click.option("--no-push", is_flag=True, help="Do not push.")
+def reconcile(path: Path, *, no_push: bool) -> None:
+    """Count every state afresh at its own instant, say in how many cells it differs, and repair it.
+
+    What differs comes from rows that changed or became visible behind evaljob's back. It is told on standard error and
+    by evaljob_state_drift_cells; the exit code is 0, for it is repaired.
+    """
+    from evaljob import config  # noqa: PLC0415
+    from evaljob import reconcile as reconciliation  # noqa: PLC0415
+
+    code, runs = reconciliation.reconcile(config.load(path), pushing=not no_push)
+    _tell_errors(runs)
+    for run_ in runs:
+        if run_.advanced is not None:
+            drift = run_.advanced.state.drift_cells
+            told = f"DRIFT: {drift:,} cells differed and were repaired" if drift else "no cell differs"
+            click.echo(f"{run_.model} as of {run_.as_of.isoformat()}: {told}")
+    raise SystemExit(code)
+
+
+@cli.command()
+@_config_option
+@click.option("--from", "start", type=Instant(), required=True, help="The first instant to evaluate.")
+@click.option("--to", "end", type=Instant(), required=True, help="The last one, if whole intervals lead to it.")
+@click.option("--every", type=Duration(), default="1h", show_default=True, help="The time between two instants.")
+@click.option(
+    "--openmetrics",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the points to this file too, for `promtool tsdb create-blocks-from openmetrics`.",
+)
+def backfill(path: Path, start: datetime, end: datetime, every: timedelta, file: Path | None) -> None:
+    """Evaluate the past into the history, as it would have been published at each instant.
+
+    What live runs go on from is left alone. When interrupted, the same command goes on where it stood.
+
+    \b
+    Example:  evaljob backfill --from 2026-05-01 --to 2026-06-01 --every 1h --openmetrics may.om
+              promtool tsdb create-blocks-from --max-block-duration=720h openmetrics may.om /var/lib/prometheus
+    """  # noqa: D301
+    from evaljob import backfill as past  # noqa: PLC0415
+    from evaljob import config  # noqa: PLC0415
+    from evaljob.checkpoint import Span  # noqa: PLC0415
+    from evaljob.progress import reporting  # noqa: PLC0415
+
+    loaded, span = config.load(path), Span(start, end, every)
+    with reporting() as report:
+        code, runs = past.backfill(loaded, span, report, file)
+    _tell_errors(runs)
+    raise SystemExit(code)
+
+
+@cli.command()
+@_config_option
+@click.option("--model", "models", multiple=True, help="Only this model; every option can be given several times.")
+@click.option("--metric", "metrics", multiple=True, help="Only this metric, without evaljob_.")
+@click.option("--window", "windows", multiple=True, help="Only this window.")
+@click.option(
+    "--slice", "slices", multiple=True, help="Only this slice, `country` or `country=DE`; overall is all rows."
+)
+@click.option("--version", "versions", multiple=True, help="Only this model version; all is the total.")
+@click.option("--from", "start", type=Instant(), help="The first instant.")
+@click.option("--to", "end", type=Instant(), help="The last instant.")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="A table shows what matters most of the totals unless other metrics, slices or versions are named.",
+)
+def history(path: Path, slices: tuple[str, ...], output: str, **given: Any) -> None:
+    """Read the results of past runs."""
+    from evaljob import config, job, listing  # noqa: PLC0415
+    from evaljob import history as past  # noqa: PLC0415
+
+    if output == "table":
+        slices = slices or ("overall",)
+        given |= {"metrics": given["metrics"] or listing.HEADLINES, "versions": given["versions"] or ("all",)}
+    pairs = ((name, value if equals else None) for name, equals, value in (text.partition("=") for text in slices))
+    selection = past.Selection(slices=tuple(pairs), **given)
+    with job.store(config.load(path)) as states, states.engine.connect() as connection:
+        frames = (block.frame() for block in past.blocks(connection, selection))
+        for text in listing.FORMS[output](frames):
+            _say(text.encode(errors="backslashreplace"))
 
 
 @cli.command()
@@ -165,6 +270,11 @@ def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
         logs.write_logs(engine, made)
     counts = f"{len(made.predictions):,} predictions and {len(made.labels):,} labels"
     click.echo(f"{counts} in {shown(loaded.database.url.get_secret_value())}")
+
+
+def _tell_errors(runs: list[Any]) -> None:
+    for failed in (run_.error for run_ in runs if run_.error is not None):
+        click.echo(f"Error: {failed}", err=True)
 
 
 def _print(results: list[Any], output: str) -> None:

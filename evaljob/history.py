@@ -1,5 +1,6 @@
 """The history: the results of every run, one row for a model and an instant, replaced when they are evaluated again."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,7 +49,8 @@ Unpacked = TypeVar("Unpacked")
 class Selection:
     """Which results: `start` <= as_of <= `end`, and one of the given texts in each column; none given is all of them.
 
-    With `every`, only the instants that are whole multiples of it after `start`.
+    With `every`, only the instants that are whole multiples of it after `start`. A slice is (columns, value), and every
+    value of it where that is None.
     """
 
     models: tuple[str, ...] = ()
@@ -57,15 +59,15 @@ class Selection:
     every: timedelta | None = None
     versions: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
-    slices: tuple[str, ...] = ()
-    slice_values: tuple[str, ...] = ()
+    slices: tuple[tuple[str, str | None], ...] = ()
     metrics: tuple[str, ...] = ()
 
     def mask(self, names: Names) -> Mask:
         """Which of a run's results are wanted."""
-        columns = ("model_version", "window", "slice", "slice_value", "metric")
-        wanted = (self.versions, self.windows, self.slices, self.slice_values, self.metrics)
-        given = [names.among(column, texts) for column, texts in zip(columns, wanted, strict=True) if texts]
+        columns = {"model_version": self.versions, "window": self.windows, "metric": self.metrics}
+        given = [names.among(column, texts) for column, texts in columns.items() if texts]
+        if self.slices:
+            given.append(np.any([_slice(names, *wanted) for wanted in self.slices], axis=0))
         mask: Mask = np.all([np.ones(len(names), dtype=bool), *given], axis=0)
         return mask
 
@@ -84,6 +86,11 @@ class Block:
     lower: npt.NDArray[np.float64]
     upper: npt.NDArray[np.float64]
     support: npt.NDArray[np.int64]
+
+    def where(self, mask: Mask) -> "Block":
+        """Some of the series."""
+        value, lower, upper = (numbers[:, mask] for numbers in (self.value, self.lower, self.upper))
+        return Block(self.model, self.names.where(mask), self.as_of, value, lower, upper, self.support[:, mask])
 
     def frame(self) -> pd.DataFrame:
         """The results as they were evaluated, a row a result, in the order of time."""
@@ -118,6 +125,23 @@ def instants(connection: sa.Connection, model: str, selection: Selection) -> lis
     return [from_microseconds(as_of) for as_of in found]
 
 
+def sizes(connection: sa.Connection, selection: Selection) -> Counter[str]:
+    """How many of the selected results there are of each metric."""
+    found = Counter[str]()
+    for model in selection.models or models(connection):
+        query = _where(sa.select(HISTORY.c.as_of, HISTORY.c.names), model, selection)
+        runs = Counter[bytes]()
+        first: dict[bytes, sa.Row[Any]] = {}
+        for row in connection.execute(query, execution_options={"yield_per": _FETCHED}):
+            runs[row.names] += 1
+            first.setdefault(row.names, row)
+        for data, row in first.items():
+            names = _names(model, row)
+            for metric, size in Counter(names.where(selection.mask(names)).column("metric")).items():
+                found[metric] += runs[data] * size
+    return found
+
+
 def read(connection: sa.Connection, selection: Selection) -> pd.DataFrame:
     """The selected results by model and in the order of time, with the columns of an evaluation's results."""
     frames = [block.frame() for block in blocks(connection, selection)]
@@ -147,6 +171,11 @@ def upsert(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> N
         connection.execute(insert(table).values(row).on_conflict_do_update(index_elements=keys, set_=others))
 
 
+def _slice(names: Names, columns: str, value: str | None) -> Mask:
+    mask = names.among("slice", (columns,))
+    return mask if value is None else mask & names.among("slice_value", (value,))
+
+
 def _where(query: sa.Select[Any], model: str, selection: Selection) -> sa.Select[Any]:
     as_of = HISTORY.c.as_of
     query = query.where(HISTORY.c.model == model).order_by(as_of)
@@ -163,7 +192,7 @@ def _where(query: sa.Select[Any], model: str, selection: Selection) -> sa.Select
 def _blocks(model: str, rows: Iterator[sa.Row[Any]], selection: Selection) -> Iterator[Block]:
     """Blocks of runs whose results are called the same."""
     first = next(rows)
-    names = _undamaged(model, first, lambda: unpack_names(first.names))
+    names = _names(model, first)
     mask = selection.mask(names)
     if not mask.any():
         return
@@ -172,6 +201,10 @@ def _blocks(model: str, rows: Iterator[sa.Row[Any]], selection: Selection) -> It
         as_of, reals, support = zip(*batch, strict=True)
         value, lower, upper = np.stack(reals, axis=1)
         yield Block(model, names.where(mask), np.array(as_of), value, lower, upper, np.stack(support))
+
+
+def _names(model: str, row: sa.Row[Any]) -> Names:
+    return _undamaged(model, row, lambda: unpack_names(row.names))
 
 
 def _numbers(model: str, row: sa.Row[Any], mask: Mask) -> tuple[int, npt.NDArray[np.float64], npt.NDArray[np.int64]]:

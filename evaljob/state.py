@@ -36,8 +36,7 @@ STATE = sa.Table(
     sa.Column("drift_cells", sa.BigInteger, nullable=False),
     sa.Column("cells", BLOB, nullable=False),
 )
-
-
+UNREADABLE = (zlib.error, ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile)  # what damaged cells raise
 NOTHING = Cells(pd.DataFrame(columns=[*KEY, "n"], dtype="int64"), NO_LEVELS)
 
 
@@ -83,7 +82,7 @@ class Store:
         known = (from_microseconds(row.as_of), row.fingerprint, row.revision, row.full_recounts, row.drift_cells)
         try:
             return State(from_bytes(row.cells), *known)
-        except (zlib.error, ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+        except UNREADABLE:
             return State(NOTHING, *known, unreadable=True)
 
     def replace(self, connection: sa.Connection, model: str, state: State) -> None:
