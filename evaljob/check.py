@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from evaljob import job, push
+from evaljob.cells import class_name
 from evaljob.config import Config, Evaluation
 from evaljob.database import reason, shown
 from evaljob.errors import ConfigError, EvaljobError, EvaluationError
+from evaljob.join import Plan
 from evaljob.source import Source
 from evaljob.types import misordered
+
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ def _logs(config: Config, evaluation: Evaluation) -> Iterator[Finding]:
         with job.logs(config) as engine, engine.connect() as connection:
             plan = job.plan_of(connection, evaluation)
             rows = [_look_at(connection, source) for source in (plan.predictions, plan.labels)]
+            _look_for_positive(connection, plan)
         return ", ".join(rows)
 
     yield _tried(f"evaluation {evaluation.model}", look)
@@ -48,6 +53,21 @@ def _look_at(connection: sa.Connection, source: Source) -> str:
             raise ConfigError(f"{source.path}: in {wrong:,} rows {column} is not {form}")
     rows = connection.execute(sa.select(sa.func.count()).select_from(source.rows)).scalar_one()
     return f"{source.path.name}: {rows:,} rows of {', '.join(source.kinds)}"
+
+
+def _look_for_positive(connection: sa.Connection, plan: Plan) -> None:
+    """A positive label that is spelt otherwise than in the logs would make every prediction a true negative."""
+    if plan.evaluation.task != "binary":
+        return
+    columns = (plan.predictions.rows.c.prediction, plan.labels.rows.c.label)
+    distinct = [connection.execute(sa.select(column).where(column.is_not(None)).distinct()) for column in columns]
+    found = {class_name(value) for values in distinct for value in values.scalars()}
+    positive = plan.evaluation.positive_label
+    if len(found) > 1 and class_name(positive) not in found:
+        shown = ", ".join(sorted(found)[:_SHOWN])
+        raise ConfigError(
+            f"positive_label {positive!r} is in neither log; their classes are {shown}: write one of them"
+        )
 
 
 def _state(config: Config) -> str:
