@@ -13,13 +13,20 @@ from evaljob.source import Source
 def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
     """The ids of requests with a row that became known in [before, after), or whose own timestamp crossed an edge."""
     ids = [
-        sa.select(source.rows.c.request_id).where(
+        sa.select(*_distinct_id(plan, source)).where(
             in_spans(source, column, spans), source.rows.c.request_id.is_not(None)
         )
         for source in (plan.predictions, plan.labels)
         for column, spans in plan.spans(source, before, after).items()
     ]
     return sa.union(*ids).cte("affected")
+
+
+def _distinct_id(plan: Plan, source: Source) -> list[Column]:
+    """The id as it is, so that indexes serve the join, and its bytes where a UNION would take unlike ids for one."""
+    id_ = source.rows.c.request_id
+    exact = plan.exact(source, source.rows, "request_id")
+    return [id_] if exact is id_ else [id_, exact.label("bytes")]
 
 
 def rows_of(ids: sa.CTE, plan: Plan, source: Source) -> sa.CTE:
