@@ -10,7 +10,7 @@ UV := uv==0.13.9
 COMPILE = build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --universal --python-version 3.11 --all-extras \
 	--generate-hashes --custom-compile-command 'make lock'
 
-.PHONY: help venv servers demo lint types test lock clean
+.PHONY: help venv servers demo stack lint types test lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ servers: ## install the servers that the tests start, where they are missing
 
 demo: venv ## evaluate a demo model on real data and push the results to a real Pushgateway
 	scripts/demo.sh
+
+stack: venv ## the Iris service with traffic, worker, Pushgateway and Prometheus on this machine, until Ctrl-C
+	@scripts/servers.sh pushgateway prometheus
+	@exec $(BIN)/python scripts/stack.py $(STACK_ARGS)
 
 lint: venv ## ruff: rules and format
 	$(BIN)/ruff check .

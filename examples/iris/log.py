@@ -81,7 +81,7 @@ class PredictionLog:
 
     def replay(self) -> None:
         """Give the database what waits in the spool. To be called every second or so; it does nothing most times."""
-        if self.available and not self._spool.size:
+        if self.available and self._columns and not self._spool.size:
             return
         try:
             self._probe()
