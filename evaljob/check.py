@@ -64,10 +64,8 @@ def _look_for_positive(connection: sa.Connection, plan: Plan) -> None:
     found = {class_name(value) for values in distinct for value in values.scalars()}
     positive = plan.evaluation.positive_label
     if len(found) > 1 and class_name(positive) not in found:
-        shown = ", ".join(sorted(found)[:_SHOWN])
-        raise ConfigError(
-            f"positive_label {positive!r} is in neither log; their classes are {shown}: write one of them"
-        )
+        classes = ", ".join(sorted(found)[:_SHOWN])
+        raise ConfigError(f"positive_label {positive!r} is in neither log; write one of their classes: {classes}")
 
 
 def _state(config: Config) -> str:

@@ -6,13 +6,17 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
 from evaljob.errors import ConfigError, EvaljobError
 
+if TYPE_CHECKING:
+    from sqlalchemy.exc import SQLAlchemyError
+
 DEFAULT_CONFIG = Path("config.yaml")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Duration(click.ParamType[timedelta]):
@@ -41,9 +45,23 @@ class Instant(click.ParamType[datetime]):
             return value
         try:
             found = datetime.fromisoformat(value)
-            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+            found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time; write it like 2026-06-01T12:00:00Z or 2026-06-01", param, ctx)
+        if found < _EPOCH:
+            self.fail(f"{value!r} lies before 1970, when nothing was logged", param, ctx)
+        return found
+
+
+class Past(Instant):
+    """An instant that has been: of a later one not everything is known, and a state there would outrun the clock."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """An aware datetime. Fails with a usage error likewise."""
+        found = super().convert(value, param, ctx)
+        if found > datetime.now(UTC):
+            self.fail(f"{value!r} lies in the future, of which nothing is known yet", param, ctx)
+        return found
 
 
 def _config_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -78,7 +96,7 @@ def cli(*, verbose: bool) -> None:
 @_config_option
 @click.option(
     "--as-of",
-    type=Instant(),
+    type=Past(),
     help="Evaluate as everything was known at this instant. Default: now, less `schedule.settle`.",
 )
 @click.option("--full", is_flag=True, help="Count every request afresh instead of stepping from the stored state.")
@@ -98,9 +116,12 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
               evaljob run --as-of 2026-06-01T00:00:00Z --no-push --output json
               */5 * * * * evaljob run --config /etc/evaljob/config.yaml >/dev/null
     """  # noqa: D301
-    from evaljob import config, job  # noqa: PLC0415
+    from evaljob import config  # noqa: PLC0415
 
-    code, runs = job.run(config.load(path), as_of, full=full, pushing=not no_push)
+    loaded = config.load(path)  # before the rest is imported: what is wrong with it is told at once
+    from evaljob import job  # noqa: PLC0415
+
+    code, runs = job.run(loaded, as_of, full=full, pushing=not no_push)
     _tell_errors(runs)
     _print([run_.results for run_ in runs if run_.results is not None], output)
     raise SystemExit(code)
@@ -273,8 +294,8 @@ def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
 
 
 def _tell_errors(runs: list[Any]) -> None:
-    for failed in (run_.error for run_ in runs if run_.error is not None):
-        click.echo(f"Error: {failed}", err=True)
+    for message in dict.fromkeys(str(run_.error) for run_ in runs if run_.error is not None):
+        click.echo(f"Error: {message}", err=True)
 
 
 def _print(results: list[Any], output: str) -> None:
@@ -312,6 +333,18 @@ def main() -> None:
     except EvaljobError as error:
         click.echo(f"Error: {error}", err=True)
         raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        if not _is_of_database(error):
+            raise
+        from evaljob.database import reason  # noqa: PLC0415
+
+        click.echo(f"Error: the database failed: {reason(error)}", err=True)
+        raise SystemExit(EvaljobError.exit_code) from None
+
+
+def _is_of_database(error: Exception) -> TypeGuard["SQLAlchemyError"]:
+    alchemy = sys.modules.get("sqlalchemy.exc")  # who raised it has imported it
+    return alchemy is not None and isinstance(error, alchemy.SQLAlchemyError)
 
 
 if __name__ == "__main__":

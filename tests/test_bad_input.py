@@ -417,10 +417,13 @@ def test_as_of_that_is_no_time(project: Project, as_of: str) -> None:
 
 
 @pytest.mark.parametrize("as_of", ["0001-01-01", "1969-12-31", "9999-12-31T23:59:59.999999Z"])
-def test_as_of_beyond_all_times(project: Project, as_of: str) -> None:
-    """An instant at which nothing can be known is an empty window or a refusal, never a traceback."""
-    ended = project.evaljob("run", "--as-of", as_of, "--no-push", "--output", "json")
-    assert (ended.code == 0 and ended.value("support") == 0) or (ended.code == 2 and "--as-of" in ended.err), ended
+def test_as_of_when_nothing_is_known(project: Project, as_of: str) -> None:
+    """An instant before all logs or to come is refused: a state in the future would keep the clock out for good."""
+    before = project.everything()
+    ended = project.evaljob("run", "--as-of", as_of)
+    assert (ended.code, ended.out) == (2, "")
+    assert "lies before 1970" in ended.err or "lies in the future" in ended.err
+    assert project.everything() == before
 
 
 USAGE = {
@@ -447,6 +450,24 @@ def test_usage_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("Usage: evaljob [OPTIONS] COMMAND")
     assert_one_message(process("run", cwd=tmp_path), "config.yaml: there is no such file; `evaljob init` writes one")
+
+
+def test_directory_that_cannot_be_written(project: Project) -> None:
+    """`init` into what is a file says so."""
+    ended = evaljob("init", project.folder / "logs.db")
+    assert (ended.code, ended.out) == (2, "")
+    inside = evaljob("init", project.folder / "logs.db" / "inside")
+    assert_one_message(inside, "config.yaml: cannot be written: ", "choose another directory")
+
+
+@pytest.mark.parametrize("command", ["sql", "check", "demo"])
+def test_no_command_shows_a_traceback(project: Project, command: str) -> None:
+    """A server that does not answer is exit code 1 and a line for every command."""
+    point_to(project, "postgresql+psycopg://u:s3cret@127.0.0.1:1/x")
+    ended = project.evaljob(command)
+    assert ended.code == 1
+    assert "the database failed: " in ended.out + ended.err
+    assert "s3cret" not in ended.out + ended.err
 
 
 def create_on(url: str, prediction: str = "integer", label: str = "integer", *, rows: bool = True) -> None:
