@@ -130,7 +130,13 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
 @cli.command()
 @_config_option
 def worker(path: Path) -> None:
-    """Evaluate on the configuration's schedule until SIGTERM; serves /healthz and /metrics on `worker.host:port`."""
+    """Evaluate on the configuration's schedule until SIGTERM.
+
+    Serves /healthz and /metrics on `worker.host:port`.
+
+    \b
+    Example:  evaljob worker --config /etc/evaljob/config.yaml
+    """  # noqa: D301
     from evaljob import config, job  # noqa: PLC0415
     from evaljob import reconcile as reconciliation  # noqa: PLC0415
     from evaljob import worker as scheduler  # noqa: PLC0415
@@ -232,7 +238,13 @@ def history(path: Path, slices: tuple[str, ...], output: str, **given: Any) -> N
 @cli.command()
 @_config_option
 def check(path: Path) -> None:
-    """Look for everything that can be wrong: configuration, SQL, columns, databases, gateway."""
+    """Look for everything that can be wrong, before it runs.
+
+    That is the configuration, its SQL and columns, both databases and the gateway. Reads every row of both logs.
+
+    \b
+    Example:  evaljob check && evaljob run
+    """  # noqa: D301
     from evaljob import check as checks  # noqa: PLC0415
     from evaljob import config, job  # noqa: PLC0415
 
@@ -249,7 +261,13 @@ def check(path: Path) -> None:
 @_config_option
 @click.option("--as-of", type=Instant(), help="The instant the statements are for.")
 def sql(path: Path, as_of: datetime | None) -> None:
-    """Print the statements of a run in the database's dialect: the full count, and a step of one schedule interval."""
+    """Print the statements that a run executes.
+
+    In the database's dialect: the full count, and a step of one schedule interval.
+
+    \b
+    Example:  evaljob sql --as-of 2026-06-01 > statements.sql
+    """  # noqa: D301
     from evaljob import config, statements  # noqa: PLC0415
 
     _say(f"{statements.text(config.load(path), as_of)}\n")
@@ -258,7 +276,13 @@ def sql(path: Path, as_of: datetime | None) -> None:
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
 def init(directory: Path) -> None:
-    """Write a commented config.yaml and sql/ to start from. Files that exist are left alone."""
+    """Write config.yaml and sql/ to start from.
+
+    They are commented, and files that exist are left alone.
+
+    \b
+    Example:  evaljob init monitoring && evaljob check --config monitoring/config.yaml
+    """  # noqa: D301
     from evaljob import templates  # noqa: PLC0415
 
     for written in templates.write(directory):
@@ -280,7 +304,10 @@ def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
     """Fill the configured database with logs of two real classifiers.
 
     Their labels are late, corrected, duplicate, missing and orphan, and the newer version degrades in the last days.
-    """
+
+    \b
+    Example:  evaljob demo && evaljob run --no-push
+    """  # noqa: D301
     from evaljob import config, job  # noqa: PLC0415
     from evaljob import demo as logs  # noqa: PLC0415
     from evaljob.database import shown  # noqa: PLC0415

@@ -28,4 +28,7 @@ def _statements(config: Config, connection: sa.Connection, at: datetime) -> Iter
 
 
 def _text(connection: sa.Connection, comment: str, statement: sa.Select[Any]) -> str:
-    return f"-- {comment}\n{statement.compile(connection, compile_kwargs={'literal_binds': True})};"
+    text = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
+    if connection.dialect.paramstyle in ("format", "pyformat"):
+        text %= ()  # drivers that put parameters into the text want every % twice; whoever reads it wants it once
+    return f"-- {comment}\n{text};"
