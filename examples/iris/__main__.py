@@ -25,6 +25,8 @@ def main() -> None:
             workers=given.workers,
             access_log=False,
             log_level="warning",
+            # The default of 5 s kills workers that are still importing scikit-learn on a busy machine, over and over.
+            timeout_worker_healthcheck=120,
         )
 
 

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import signal
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -85,17 +86,19 @@ class Player:
         self._free = asyncio.Semaphore(_AT_ONCE)
         self.done: Counter[str] = Counter()
 
-    async def play(self) -> None:
-        """Ask and label until cancelled."""
+    async def play(self, stop: asyncio.Event) -> None:
+        """Ask and label until told to stop; what is on its way then is waited for, labels that are not due are not."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tell())
-            now = asyncio.get_running_loop().time()
-            while True:
+            telling = tasks.create_task(self._tell())
+            due = asyncio.get_running_loop().time()
+            while not stop.is_set():
                 visit = self._story.next()
-                now += visit.pause_hours * self._second
-                await asyncio.sleep(now - asyncio.get_running_loop().time())
+                due += visit.pause_hours * self._second
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), due - asyncio.get_running_loop().time())
                 await self._free.acquire()
                 tasks.create_task(self._ask(visit))
+            telling.cancel()
 
     async def _ask(self, visit: Visit) -> None:
         try:
@@ -136,17 +139,15 @@ class Player:
 
 
 async def _main(given: argparse.Namespace) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if given.seconds:
+        loop.call_later(given.seconds, stop.set)
     async with httpx.AsyncClient(base_url=given.url, timeout=10, trust_env=False) as client:
         player = Player(client, Story(given.seed, given.requests_per_hour), given.speed)
-        playing = asyncio.create_task(player.play())
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(stop, playing.cancel)
-        if given.seconds:
-            asyncio.get_running_loop().call_later(given.seconds, playing.cancel)
-        await asyncio.wait([playing])
+        await player.play(stop)
     print(*(f"{what}: {times}" for what, times in sorted(player.done.items())), sep=", ")  # noqa: T201
-    if not playing.cancelled():
-        playing.result()
 
 
 def main() -> None:
