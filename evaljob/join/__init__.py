@@ -7,8 +7,9 @@ so that nothing
 that comes back grows with the logs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,9 @@ from evaljob.join.resolve import affected, rows_of
 from evaljob.source import Source
 
 __all__ = ["Plan", "full", "step", "unplaceable"]
+
+PLACE = ("on_predicted", "on_labeled", "model_version")
+CLASSES = ("label", "prediction")
 
 
 def full(plan: Plan, as_of: datetime) -> sa.Select[Any]:
@@ -53,12 +57,17 @@ def unplaceable(source: Source) -> sa.Select[Any]:
 
 def _counted(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
     """Counts and sums per cell: one grouping for each kind of cell and each group of slice columns."""
+    return (_by_union if plan.indexed else _by_grouping_sets)(plan, rows, signed=signed)
+
+
+def _by_union(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
+    """A SELECT a grouping, over rows that the engine keeps. Row stores have no grouping sets, or sort for them."""
     usable = rows.c.reason == USABLE
-    kinds: list[tuple[int, Column, tuple[str, ...], Column, Sequence[str]]] = [
-        (OUTCOME, usable, ("label", "prediction"), rows.c.bin, plan.sums),
-        (LAG, usable & rows.c.lag.is_not(None), (), rows.c.lag, ()),
-        (LATENCY, usable & rows.c.latency.is_not(None), (), rows.c.latency, ()),
-        (BOOKS, sa.true(), (), rows.c.reason, BOOKED),
+    kinds: list[tuple[int, Column, tuple[str, ...], str, Sequence[str]]] = [
+        (OUTCOME, usable, CLASSES, "bin", plan.sums),
+        (LAG, usable & rows.c.lag.is_not(None), (), "lag", ()),
+        (LATENCY, usable & rows.c.latency.is_not(None), (), "latency", ()),
+        (BOOKS, sa.true(), (), "reason", BOOKED),
     ]
     cells = [
         _grouped(plan, rows, (number, group), kind, signed=signed)
@@ -69,39 +78,84 @@ def _counted(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
 
 
 def _grouped(
-    plan: Plan, rows: sa.CTE, group: tuple[int, tuple[str, ...]],
-    kind: tuple[int, Column, tuple[str, ...], Column, Sequence[str]], *, signed: bool,
-) -> sa.Select[Any]:  # fmt: skip
-    """One grouping of the rows.
-
-    What it does not group or sum by stands as NULL or 0, for the groupings are one UNION.
-    """
+    plan: Plan,
+    rows: sa.CTE,
+    group: tuple[int, tuple[str, ...]],
+    kind: tuple[int, Column, tuple[str, ...], str, Sequence[str]],
+    *,
+    signed: bool,
+) -> sa.Select[Any]:
+    """One grouping. What it does not group or sum by stands as NULL or 0, for the groupings are one UNION."""
     number, columns = group
     code, condition, classes, bucket, sums = kind
     slices = {f"slice_{c}": rows.c[f"slice_{c}"] if c in columns else NULL_TEXT for c in plan.slice_columns}
-    outcome = {c: rows.c[c] if c in classes else null_of(plan, c) for c in ("label", "prediction")}
-    place = {
-        "on_predicted": rows.c.on_predicted,
-        "on_labeled": rows.c.on_labeled,
-        "model_version": rows.c.model_version,
-    }
-    width = max(len(BOOKED), len(plan.sums))
-    totals = [*(_total(rows, rows.c[name], signed=signed) for name in sums), *[integer(0)] * (width - len(sums))]
-    named = {
-        "kind": integer(code),
-        "group": integer(number),
-        **place,
-        **slices,
-        **outcome,
-        "bucket": bucket,
-        "n": _count(rows, signed=signed),
-    }
-    keys = [*place.values(), *(rows.c[f"slice_{c}"] for c in columns), *(rows.c[c] for c in classes), bucket]
-    selected = [*(x.label(name) for name, x in named.items()), *(x.label(f"sum_{i}") for i, x in enumerate(totals))]
-    return sa.select(*selected).where(condition).group_by(*keys)
+    outcome = {c: rows.c[c] if c in classes else null_of(plan, c) for c in CLASSES}
+    keys = [*_of(rows, PLACE), *_of(rows, (f"slice_{c}" for c in columns)), *_of(rows, classes), rows.c[bucket]]
+    totals = [*(_total(rows, name, signed=signed) for name in sums), *[integer(0)] * (_width(plan) - len(sums))]
+    named = {"kind": integer(code), "group": integer(number), **{c: rows.c[c] for c in PLACE}, **slices, **outcome}
+    counted = {"bucket": rows.c[bucket], "n": _count(rows, signed=signed), **_numbered(totals)}
+    return sa.select(*[x.label(name) for name, x in (named | counted).items()]).where(condition).group_by(*keys)
 
 
-def _total(rows: sa.CTE, x: Column, *, signed: bool) -> Column:
+def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
+    """All groupings in one pass over rows that nobody keeps: column stores hash them all at once."""
+    members = {OUTCOME: (*CLASSES, "bin"), LAG: ("lag",), LATENCY: ("latency",), BOOKS: ()}
+    slices = [f"slice_{c}" for c in plan.slice_columns]
+    marks = ["bin", "lag", "latency", *slices]
+    sets = [
+        (kind, number, {"reason", *PLACE, *(f"slice_{c}" for c in group), *names})
+        for number, group in enumerate(plan.groups)
+        for kind, names in members.items()
+    ]
+    keys = [*PLACE, "reason", *slices, *CLASSES, "bin", "lag", "latency"]
+    grouped = (
+        sa.select(
+            sa.func.grouping(*_of(rows, marks)).label("set_"),
+            *_of(rows, keys),
+            _count(rows, signed=signed).label("n"),
+            *[_total(rows, name, signed=signed).label(name) for name in (*plan.sums, *BOOKED)],
+        )
+        .group_by(
+            sa.func.grouping_sets(*[sa.tuple_(*_of(rows, (k for k in keys if k in names))) for _, _, names in sets])
+        )
+        .subquery("grouped")
+    )
+    codes = {_mask(marks, names): (kind, number) for kind, number, names in sets}
+    return _told_apart(plan, grouped, codes)
+
+
+def _told_apart(plan: Plan, grouped: sa.Subquery, codes: dict[int, tuple[int, int]]) -> sa.Select[Any]:
+    """The rows of all grouping sets in the shape of the union: kind and group by the set's mask."""
+    c = grouped.c
+    kind, number = (sa.case({mask: integer(code[i]) for mask, code in codes.items()}, value=c.set_) for i in (0, 1))
+    bucket = sa.case((kind == BOOKS, c.reason), else_=sa.func.coalesce(c.bin, c.lag, c.latency))
+    pairs = zip_longest((c[name] for name in plan.sums), (c[name] for name in BOOKED), fillvalue=integer(0))
+    totals = [sa.case((kind == BOOKS, booked), else_=own) for own, booked in pairs]
+    place = {name: c[name] for name in (*PLACE, *(f"slice_{name}" for name in plan.slice_columns), *CLASSES)}
+    named = {"kind": kind, "group": number, **place, "bucket": bucket, "n": c.n, **_numbered(totals)}
+    wanted = sa.and_(bucket.is_not(None), sa.or_(kind == BOOKS, c.reason == USABLE))
+    return sa.select(*[x.label(name) for name, x in named.items()]).where(wanted)
+
+
+def _mask(marks: Sequence[str], names: set[str]) -> int:
+    """What GROUPING(marks) gives for a set: a bit a column, the first the highest, set where it is not grouped by."""
+    return sum((name not in names) << (len(marks) - 1 - i) for i, name in enumerate(marks))
+
+
+def _of(rows: sa.FromClause, names: Iterable[str]) -> list[Column]:
+    return [rows.c[name] for name in names]
+
+
+def _width(plan: Plan) -> int:
+    return max(len(BOOKED), len(plan.sums))
+
+
+def _numbered(totals: Sequence[Column]) -> dict[str, Column]:
+    return {f"sum_{i}": total for i, total in enumerate(totals)}
+
+
+def _total(rows: sa.CTE, name: str, *, signed: bool) -> Column:
+    x = rows.c[name]
     return sa.cast(sa.func.sum(rows.c.sign * x if signed else x), sa.BigInteger())
 
 

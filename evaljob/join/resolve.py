@@ -75,13 +75,13 @@ def answered(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime)
 def orphans(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
     """The ids with labels but no prediction known at `t`, each with the time of its latest label."""
     id_ = plan.exact(plan.labels, rows, "request_id")
-    predicted = sa.exists().where(
-        same_id(plan, rows, plan.predictions.rows), *exists(plan, plan.predictions, plan.predictions.rows, t)
-    )
-    known = (*exists(plan, plan.labels, rows, t), rows.c.request_id.is_not(None))
+    predictions = plan.predictions.rows
+    predicted = sa.and_(same_id(plan, rows, predictions), *exists(plan, plan.predictions, predictions, t))
+    unmatched = (rows.c.request_id.is_not(None), predictions.c.request_id.is_(None))
     return (
         sa.select(id_, sa.func.max(rows.c.labeled_at).label("labeled_at"))
-        .where(*known, sa.not_(predicted))
+        .select_from(rows.outerjoin(predictions, predicted))
+        .where(*exists(plan, plan.labels, rows, t), *unmatched)
         .group_by(id_)
         .subquery()
     )
