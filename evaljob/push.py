@@ -71,7 +71,10 @@ def push_status(gateway: Pushgateway, model: str, status: Status, budget: Budget
 
 
 def delete_model(gateway: Pushgateway, model: str, budget: Budget | None = None) -> None:
-    """Delete the results and the status of a model; to have none is no error. Raises PushError likewise."""
+    """Delete the results and the status of a model; to have none is no error. Raises PushError likewise.
+
+    The gateway accepts deletions and carries them out a moment later, in order with the pushes that follow.
+    """
     for key in _keys(gateway, model):
         _request(gateway, "DELETE", _path(key), b"", budget)
 

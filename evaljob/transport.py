@@ -87,9 +87,11 @@ class _Conversation:
 
     def abandon(self) -> None:
         self._abandoned.set()
-        with suppress(OSError):
-            # Not SSLSocket.shutdown, which first drops the encryption under the feet of the other thread.
-            socket.shutdown(self._connection.sock, SHUT_RDWR)
+        connected: socket | None = self._connection.sock
+        if connected is not None:
+            with suppress(OSError):
+                # Not SSLSocket.shutdown, which first drops the encryption under the feet of the other thread.
+                socket.shutdown(connected, SHUT_RDWR)
 
     def _held(self, method: str, path: str, body: bytes) -> Reply:
         connection = self._connection
@@ -99,9 +101,9 @@ class _Conversation:
             raise TimeoutError("connected too late")
         with suppress(BrokenPipeError):  # it may have answered before it hung up, with 413 for instance
             connection.request(method, self._endpoint.prefix + path, body, dict(self._endpoint.headers))
-        response = connection.getresponse()
-        kind, location = response.getheader("Content-Type", ""), response.getheader("Location", "")
-        return Reply(response.status, response.reason, kind, location, response.read())
+        with connection.getresponse() as response:
+            kind, location = response.getheader("Content-Type", ""), response.getheader("Location", "")
+            return Reply(response.status, response.reason, kind, location, response.read())
 
 
 def _connection(endpoint: Endpoint, timeout: float) -> HTTPConnection:

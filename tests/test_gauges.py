@@ -225,10 +225,10 @@ def test_the_status_of_a_failure_is_silent_about_what_it_does_not_know() -> None
 
 
 def test_ten_thousand_series_are_quick() -> None:
-    """10,000 series are built and encoded in 0.15 s on a quiet machine; ten times that still passes on a busy one."""
+    """10,000 series are built and encoded in about 0.15 s. In time of the processor: others may run beside it."""
     rows = [result("support", i, window=f"{i % 10}h", slice="user", slice_value=str(i // 10)) for i in range(10_000)]
     results = pd.DataFrame(rows)
-    started = time.perf_counter()
+    started = time.process_time()
     text = gauges.text(gauges.results_registry(results))
-    assert time.perf_counter() - started < 1.5
+    assert time.process_time() - started < 1.0
     assert text.count("evaljob_support{") == 10_000
