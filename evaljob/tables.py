@@ -157,18 +157,22 @@ def _table(
     title: str, heading: str, rows: Sequence[tuple[str, Row]], columns: Sequence[_Column]
 ) -> Iterator[RenderableType]:
     """The columns of which there is something in the rows, and the legend where something is undefined."""
+    texts = {column: [column.text(row) for _, row in rows] for column in columns if _occurs(column, rows)}
+    shown = {column.heading: cells for column, cells in texts.items() if any(cells)}
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(heading, overflow="fold")
-    shown = [column for column in columns if any(key in row for key in column.measures for _, row in rows)]
-    for column in shown:
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    lines = [(name, *(column.text(row) for column in shown)) for name, row in rows]
-    for line in lines:
-        table.add_row(*line)
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
+    for i, (name, _) in enumerate(rows):
+        table.add_row(name, *(cells[i] for cells in shown.values()))
     yield Text(title, style="bold")
     yield table
-    if any(UNDEFINED in line[1:] for line in lines):
+    if any(UNDEFINED in cells for cells in shown.values()):
         yield LEGEND
+
+
+def _occurs(column: _Column, rows: Sequence[tuple[str, Row]]) -> bool:
+    return any(measure in row for measure in column.measures for _, row in rows)
 
 
 def _books(window: str, total: Row) -> str:
