@@ -10,6 +10,7 @@ Kind = Literal[
 ]
 
 SAMPLE = 1000
+_NO_CHARSET = 63  # MySQL's number for strings of bytes
 _SECONDS = len("YYYY-MM-DD HH:MM:SS")
 _PREFIXES: dict[Kind, tuple[str, ...]] = {
     "timestamptz": ("timestamptz", "timestamp with time zone"),
@@ -35,7 +36,7 @@ def kind_of(name: str) -> Kind:
 
 def driver_kinds(connection: sa.Connection, result: sa.CursorResult[Any], names: list[str]) -> dict[str, Kind]:
     """The kinds of an (empty) result's columns from the driver's own description of them."""
-    codes = [column[1] for column in result.cursor.description]
+    codes = _codes(connection, result.cursor)
     spell = {"postgresql": _postgres_name, "mysql": _mysql_name, "mariadb": _mysql_name}.get(
         connection.dialect.name, _plain_name
     )
@@ -96,9 +97,23 @@ def _postgres_name(connection: sa.Connection, code: Any) -> str:
     return info.name if info is not None else "other"
 
 
+def _codes(connection: sa.Connection, cursor: Any) -> list[Any]:
+    """The driver's type of each column. MySQL tells bytes from text by the character set alone."""
+    codes = [column[1] for column in cursor.description]
+    fields = getattr(getattr(cursor, "_result", None), "fields", None)  # of PyMySQL
+    if fields is None:
+        return codes
+    return [
+        "BINARY" if field.charsetnr == _NO_CHARSET and _mysql_name(connection, code) == "text" else code
+        for field, code in zip(fields, codes, strict=True)
+    ]
+
+
 def _mysql_name(_connection: sa.Connection, code: Any) -> str:
     from pymysql.constants import FIELD_TYPE  # noqa: PLC0415  (an extra)
 
+    if isinstance(code, str):
+        return code
     names: dict[int, str] = {}
     for name, value in vars(FIELD_TYPE).items():  # CHAR is another name for TINY, and comes after it
         if isinstance(value, int):
