@@ -6,8 +6,11 @@ import pandas as pd
 
 from evaljob.metrics.results import Results
 from evaljob.metrics.series import Counts, Series
-from evaljob.statistics import calibration, ranking
+from evaljob.statistics import calibration, ranking, ranking_intervals
+from evaljob.statistics import calibration_intervals as intervals
 from evaljob.statistics.bins import SCORE_BINS, SCORE_UNIT
+from evaljob.statistics.calibration_error_interval import calibration_error_interval
+from evaljob.statistics.intervals import Interval
 
 
 def add(results: Results) -> None:
@@ -26,32 +29,49 @@ def add(results: Results) -> None:
     brier = calibration.brier_score(
         support, positives.sum(axis=1), positive_score.sum(axis=1), squared_score.sum(axis=1)
     )
-    results.measure("brier_score", brier, support=support)
+    confidence = series.evaluation.confidence
+    results.measure("brier_score", brier, intervals.brier_score(brier, fine, confidence), support=support)
     for name, part in calibration.corp(fine, brier)._asdict().items():
         results.measure(f"brier_{name}", part, support=support)
-    log_loss = series.total(cells, "log_loss") / SCORE_UNIT
-    results.measure("log_loss", calibration.mean_loss(support, log_loss), support=support)
+    log_loss = calibration.mean_loss(support, series.total(cells, "log_loss") / SCORE_UNIT)
+    results.measure("log_loss", log_loss, intervals.log_loss(log_loss, fine, confidence), support=support)
     if series.evaluation.task == "binary":
         sums = (positive_score, score - positive_score)
         negatives = count - positives
-        results.measure("roc_auc", ranking.roc_auc(positives, negatives, *sums), support=support)
+        area = ranking.roc_auc(positives, negatives, *sums)
+        interval = ranking_intervals.roc_auc(area, positives, negatives, confidence)
+        results.measure("roc_auc", area, interval, support=support)
         precision = ranking.average_precision(positives, negatives, *sums, squared_score)
-        results.measure("average_precision", precision, support=support)
+        interval = ranking_intervals.average_precision(precision, positives, negatives, confidence)
+        results.measure("average_precision", precision, interval, support=support)
 
 
 def _add_calibration(results: Results, fine: calibration.Bins, support: Counts) -> None:
     configured = results.series.evaluation.calibration
     merge = calibration.uniform_bins if configured.strategy == "uniform" else calibration.quantile_bins
     bins = merge(fine, configured.bins)
-    results.measure("expected_calibration_error", calibration.expected_calibration_error(bins), support=support)
-    results.measure("maximum_calibration_error", calibration.maximum_calibration_error(bins), support=support)
-    results.measure("calibration_bias", calibration.calibration_bias(fine), support=support)
+    confidence = results.series.evaluation.confidence
+    expected = calibration.expected_calibration_error(bins)
+    interval = calibration_error_interval(expected, bins, confidence)
+    results.measure("expected_calibration_error", expected, interval, support=support)
+    largest = calibration.maximum_calibration_error(bins)
+    interval = intervals.maximum_calibration_error(largest, bins, confidence)
+    results.measure("maximum_calibration_error", largest, interval, support=support)
+    bias = calibration.calibration_bias(fine)
+    results.measure("calibration_bias", bias, intervals.calibration_bias(bias, fine, confidence), support=support)
+    _add_diagram(results, bins)
+
+
+def _add_diagram(results: Results, bins: calibration.Bins) -> None:
+    """The reliability diagram, of the slice `overall`."""
     diagram = calibration.reliability(bins)
-    for i in range(configured.bins):
+    observed = intervals.observed_ratio(bins, results.series.evaluation.confidence)
+    for i in range(bins.support.shape[1]):
         shown: dict[str, Any] = {"support": bins.support[:, i], "where": results.series.overall, "bin": str(i)}
+        interval = Interval(observed.lower[:, i], observed.upper[:, i])
         results.count("reliability_support", bins.support[:, i], **shown)
         results.measure("reliability_mean_predicted", diagram.mean_predicted[:, i], **shown)
-        results.measure("reliability_observed_ratio", diagram.observed_ratio[:, i], **shown)
+        results.measure("reliability_observed_ratio", diagram.observed_ratio[:, i], interval, **shown)
 
 
 def _by_bin(series: Series, cells: pd.DataFrame, column: str = "n") -> Counts:

@@ -1,30 +1,44 @@
 """Accuracy and its kin from the confusion matrix of every series."""
 
 import numpy as np
-import numpy.typing as npt
 
 from evaljob.metrics.results import Results
 from evaljob.metrics.series import Counts, Series
 from evaljob.statistics import confusion
+from evaljob.statistics import confusion_intervals as intervals
+from evaljob.statistics.intervals import Interval
 
 MACRO, WEIGHTED = "macro", "weighted"
+AGREEMENT = {
+    "balanced_accuracy_ratio": "balanced_accuracy",
+    "matthews_correlation": "matthews_correlation",
+    "cohen_kappa": "cohen_kappa",
+}
+_MACRO = {
+    "precision": intervals.macro_precision,
+    "recall": intervals.macro_recall,
+    "specificity": intervals.macro_specificity,
+}
 
 
 def add(results: Results) -> None:
     """Agreement of the whole matrix, and precision, recall, F1, specificity and shares per class."""
-    series = results.series
+    series, confidence = results.series, results.series.evaluation.confidence
     matrix, names = confusion_matrix(series)
     correct = np.trace(matrix, axis1=1, axis2=2)
     results.share("accuracy_ratio", correct, series.support)
-    results.measure("balanced_accuracy_ratio", confusion.balanced_accuracy(matrix))
-    results.measure("matthews_correlation", confusion.matthews_correlation(matrix))
-    results.measure("cohen_kappa", confusion.cohen_kappa(matrix))
+    for metric, name in AGREEMENT.items():
+        value, interval = getattr(confusion, name)(matrix), getattr(intervals, name)(matrix, confidence)
+        results.measure(metric, value, interval)
     outcomes = confusion.one_vs_rest(matrix)
     published = [len(names) - 1] if series.evaluation.task == "binary" else range(len(names))
+    f1, f1_interval = confusion.f1(outcomes), intervals.f1(outcomes, confidence)
     for k in published:
         _add_class(results, outcomes, k, names[k])
+        interval = Interval(f1_interval.lower[:, k], f1_interval.upper[:, k])
+        results.measure("f1_ratio", f1[:, k], interval, class_=names[k])
     if series.evaluation.task == "multiclass":
-        _add_averages(results, outcomes)
+        _add_averages(results, matrix, outcomes)
 
 
 def confusion_matrix(series: Series) -> tuple[Counts, list[str]]:
@@ -53,19 +67,16 @@ def _add_class(results: Results, outcomes: confusion.Outcomes, k: int, name: str
     total = tp + fp + fn + tn
     results.share("precision_ratio", tp, tp + fp, class_=name)
     results.share("recall_ratio", tp, tp + fn, class_=name)
-    results.measure("f1_ratio", confusion.f1(outcomes)[:, k], class_=name)
     results.share("specificity_ratio", tn, tn + fp, class_=name)
     results.share("prevalence_ratio", tp + fn, total, class_=name)
     results.share("predicted_ratio", tp + fp, total, class_=name)
 
 
-def _add_averages(results: Results, outcomes: confusion.Outcomes) -> None:
-    for metric, function in (
-        ("precision", confusion.precision),
-        ("recall", confusion.recall),
-        ("f1", confusion.f1),
-        ("specificity", confusion.specificity),
-    ):
-        values: npt.NDArray[np.float64] = function(outcomes)
-        results.measure(f"{metric}_ratio", confusion.macro(values), class_=MACRO)
-        results.measure(f"{metric}_ratio", confusion.weighted(values, outcomes), class_=WEIGHTED)
+def _add_averages(results: Results, matrix: Counts, outcomes: confusion.Outcomes) -> None:
+    confidence = results.series.evaluation.confidence
+    for name in ("precision", "recall", "f1", "specificity"):
+        values = getattr(confusion, name)(outcomes)
+        macro = intervals.macro_f1(matrix, confidence) if name == "f1" else _MACRO[name](outcomes, confidence)
+        weighted = getattr(intervals, f"weighted_{name}")(matrix, confidence)
+        results.measure(f"{name}_ratio", confusion.macro(values), macro, class_=MACRO)
+        results.measure(f"{name}_ratio", confusion.weighted(values, outcomes), weighted, class_=WEIGHTED)
