@@ -176,11 +176,11 @@ def _occurs(column: _Column, rows: Sequence[tuple[str, Row]]) -> bool:
 
 
 def _books(window: str, total: Row) -> str:
-    """The join's books of one window in a sentence."""
+    """The join's books of one window in a line."""
     counted = [f"{count(total[metric, ''][0])} {name}" for metric, name in _BOOKS]
     failed = total["prediction_failures_ratio", ""][0]
     share = UNDEFINED if math.isnan(failed) else f"{failed:.1%}"
-    return f"In {_printable(window)}: {share} of the predictions failed; {', '.join(counted)}."
+    return f"{_printable(window)}: {', '.join([f'{share} failed predictions', *counted])}"
 
 
 def _worst(slices: Mapping[Key, Row]) -> dict[Key, Row]:

@@ -140,13 +140,15 @@ def test_table(project: Project) -> None:
     headings = "version predictions coverage accuracy precision recall ECE AUC p50/p99 p50/p99"
     assert lines[2].split() == headings.split()
     assert lines[4].split()[:3] == ["1h", "4/4", "0.750"]
-    # Precision 2/2, recall 2/3, calibration error (0.1 + 0.2 + 0.2 + 0.6) / 4 in four bins, and a above c above d above b.
+    # Precision 2/2, recall 2/3, calibration error (0.1 + 0.2 + 0.2 + 0.6) / 4, and every positive scored above b.
     assert lines[4].split()[5:9] == ["1.000", "0.667", "0.275", "1.000"]
     assert [line.split()[0] for line in lines[4:10]] == ["1h", "v1", "v2", "mature", "v1", "v2"]
     assert lines[7].split()[:3] == ["mature", "4/5", "80.0%"]
-    assert "In mature: 0.0% of the predictions failed; 0 duplicate predictions, " in lines[11]
+    assert lines[11] == (
+        "mature: 0.0% failed predictions, 0 duplicate predictions, 0 corrected labels, 0 orphan labels, 0 rejected rows"
+    )
     assert "Slices that do worst in mature" in lines
-    assert max(len(line) for line in lines) <= 120
+    assert max(len(line) for line in lines) <= 120, lines
 
 
 def test_table_says_what_is_undefined(project: Project) -> None:
