@@ -88,6 +88,7 @@ def _on_connect(engine: sa.Engine, backend: str, *, read_only: bool) -> None:
         elif backend in _SESSION_UTC:
             with connection.cursor() as cursor:
                 cursor.execute(_SESSION_UTC[backend])
+            connection.commit()  # a rollback would take the setting back
 
 
 def _sqlite_read_only(connection: Any) -> None:
