@@ -52,11 +52,15 @@ def brier_score(value: Floats, fine: Bins, confidence: float) -> Interval:
 
 
 def log_loss(value: Floats, fine: Bins, confidence: float) -> Interval:
-    """Of a positive mean: `value exp(-+ t s / value)`, with Student's t and the standard error s."""
+    """Of a positive mean: `value exp(-+ t s / value)`, with Student's t and the standard error s.
+
+    At most the loss of the lowest score, which the log loss of clipped scores cannot exceed.
+    """
     score = np.clip(mean_score(fine), _LOWEST_SCORE, 1 - _LOWEST_SCORE)
     variance = Loss(fine, -np.log(score), -np.log1p(-score)).variance()
-    factor = np.exp(_student_quantile(fine, confidence) * ratio(np.sqrt(variance), value))
-    return Interval(value / factor, value * factor)
+    with np.errstate(over="ignore"):  # a handful of rows: the lower limit is 0, the upper the largest loss
+        factor = np.exp(_student_quantile(fine, confidence) * ratio(np.sqrt(variance), value))
+    return Interval(value / factor, np.minimum(value * factor, -np.log(_LOWEST_SCORE)))
 
 
 def calibration_bias(value: Floats, fine: Bins, confidence: float) -> Interval:
