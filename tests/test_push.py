@@ -1,9 +1,9 @@
 """Pushing to a real Pushgateway: over good networks and bad ones, and with every way to say who one is."""
 
-import gc
 import json
 import logging
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from evaljob import gauges, push
 from evaljob.config import Pushgateway
 from evaljob.errors import ConfigError, PushError
+from evaljob.transport import Endpoint, exchange
 from tests import servers
 from tests.faulty_proxy import Mode, faulty_proxy
 
@@ -327,13 +328,36 @@ except push.PushError as error:
 
 
 def test_an_answer_that_breaks_off() -> None:
-    """After its headers, in the middle of its body: no half a list of groups, and nothing is left open."""
-    with scripted(200, body="[" * 10, Content_Length="20") as (url, requests):
-        settings = gateway(url, timeout=timedelta(seconds=1))
-        with pytest.raises(PushError, match=r"GET failed: IncompleteRead\(10 bytes read, 10 more expected\)"):
-            push.groups(settings)
+    """After its headers, in the middle of its body: half a list of groups is none."""
+    broken = r"GET failed: IncompleteRead\(10 bytes read, 10 more expected\)"
+    with (
+        scripted(200, body="[" * 10, Content_Length="20") as (url, requests),
+        pytest.raises(PushError, match=broken),
+    ):
+        push.groups(gateway(url, timeout=timedelta(seconds=1)))
     assert len(requests) > 1
-    gc.collect()  # an open socket that is thrown away warns, and warnings are errors
+
+
+def test_a_reset_in_the_middle_of_an_answer_leaves_nothing_open() -> None:
+    """A worker lives for months: as many files are open afterwards as before, although the error is still held."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=_reset_after_headers, args=[listener])
+        server.start()
+        endpoint = Endpoint("127.0.0.1", listener.getsockname()[1], "", None, {})
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with pytest.raises(ConnectionResetError) as caught:
+            exchange(endpoint, "GET", "/", b"", 5)
+        server.join()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before, caught
+
+
+def _reset_after_headers(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 20\r\n\r\n[")
+        time.sleep(0.2)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def test_what_was_given_up_does_not_arrive_later() -> None:

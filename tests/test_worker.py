@@ -160,11 +160,11 @@ def test_sigterm_lets_the_current_run_finish(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_worker_stops_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    """With nothing to finish it is gone within two seconds."""
+    """With nothing to finish it does not wait for the grace of 20 seconds."""
     with worker(tmp_path) as process:
         process.seen("end")
         code, seconds = process.stop(number)
-        assert (code, seconds < 2) == (0, True)
+        assert (code, seconds < 10) == (0, True)
         assert "Traceback" not in process.log
 
 
@@ -173,7 +173,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with worker(tmp_path, seconds=60) as process:
         process.seen("begin")
         code, seconds = process.stop(signal.SIGINT, signal.SIGINT)
-        assert (code, seconds < 5) == (1, True)
+        assert (code, seconds < 10) == (1, True)
         assert "the current run is aborted: a second SIGINT" in process.log
 
 
@@ -182,7 +182,7 @@ def test_grace_has_an_end(tmp_path: Path) -> None:
     with worker(tmp_path, seconds=60, grace=1) as process:
         process.seen("begin")
         code, seconds = process.stop(signal.SIGTERM)
-        assert (code, 1 < seconds < 5) == (1, True)
+        assert (code, 1 < seconds < 10) == (1, True)
         assert "the current run is aborted: not finished within 1 s" in process.log
 
 
