@@ -33,7 +33,7 @@ demo: venv ## evaluate a demo model on real data and push the results to a real 
 
 stack: venv ## the Iris service with traffic, worker, Pushgateway and Prometheus on this machine, until Ctrl-C
 	@scripts/servers.sh pushgateway prometheus
-	@exec $(BIN)/python scripts/stack.py $(STACK_ARGS)
+	@exec $(BIN)/python -m scripts.stack $(STACK_ARGS)
 
 lint: venv ## ruff: rules and format
 	$(BIN)/ruff check .
