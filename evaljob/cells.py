@@ -108,7 +108,7 @@ def stored_sums(plan: Plan) -> tuple[str, ...]:
 
 def collect(plan: Plan, columns: Sequence[str], batches: Iterable[Sequence[Any]]) -> Cells:
     """The cells of the statement's rows, batch by batch: memory holds the cells, not the rows."""
-    parts = (_from_rows(plan, pd.DataFrame.from_records(list(batch), columns=list(columns))) for batch in batches)
+    parts = (_from_rows(plan, pd.DataFrame(list(map(tuple, batch)), columns=list(columns))) for batch in batches)
     return reduce(Cells.__add__, parts, empty(plan))
 
 
@@ -210,8 +210,8 @@ def _slices(
 
 def _slice_codes(rows: pd.DataFrame, columns: Sequence[str], names: dict[str, int]) -> Codes:
     parts = [_coded(rows[f"slice_{column}"], {}) for column in columns]
-    packed, _ = _packed([codes for _, codes in parts])
-    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
+    together, _ = packed([codes for _, codes in parts])
+    _, first, inverse = np.unique(together, return_index=True, return_inverse=True)
     texts = [slice_value(values[codes[i]] for values, codes in parts) for i in first]
     return np.array([names.setdefault(text, len(names)) for text in texts], dtype="int64")[inverse]
 
@@ -246,8 +246,8 @@ def _summed(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a key, sorted by key, without rows that are all zero."""
     if frame.empty:
         return frame
-    packed, order = _packed([frame[name].to_numpy() for name in KEY])
-    ordered = packed[order]
+    together, order = packed([frame[name].to_numpy() for name in KEY])
+    ordered = together[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     keys = {name: frame[name].to_numpy()[order[starts]] for name in KEY}
     sums = {name: np.add.reduceat(frame[name].to_numpy()[order], starts) for name in frame.columns if name not in KEY}
@@ -255,23 +255,23 @@ def _summed(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: values[some] for name, values in (keys | sums).items()})
 
 
-def _packed(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
+def packed(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
     """One integer a row that orders and equals as the columns together do, and the order that sorts it."""
     widths = [int(column.max(initial=NONE)) + 2 for column in columns]
     if np.prod([float(width) for width in widths]) >= 2**62:
         return _ranked(columns)
-    packed = np.zeros(len(columns[0]), dtype="int64")
+    together = np.zeros(len(columns[0]), dtype="int64")
     for column, width in zip(columns, widths, strict=True):
-        packed = packed * width + (column + 1)
-    return packed, np.argsort(packed, kind="stable")
+        together = together * width + (column + 1)
+    return together, np.argsort(together, kind="stable")
 
 
 def _ranked(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
     order = np.lexsort(columns[::-1])
     changed = np.any([np.diff(column[order], prepend=column[order[:1]] - 1) != 0 for column in columns], axis=0)
-    packed = np.empty(len(order), dtype="int64")
-    packed[order] = np.cumsum(changed)
-    return packed, order
+    together = np.empty(len(order), dtype="int64")
+    together[order] = np.cumsum(changed)
+    return together, order
 
 
 def _int(column: pd.Series) -> Codes:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaljob.cells import NONE, Cells, class_name
+from evaljob.cells import NONE, Cells, class_name, packed
 from evaljob.config import Evaluation
 from evaljob.join.plan import BOOKS, LABEL_ID_NULL, ORPHAN, OUTCOME, USABLE
 
@@ -122,11 +122,11 @@ def series_of(evaluation: Evaluation, cells: Cells) -> Series:
     total = len(versions)
     frame = pd.concat([frame[own[whole.index]], frame.assign(model_version=total)], ignore_index=True)
     keys = [frame[name].to_numpy() for name in ("slice", "model_version", "slice_value")]
-    entities, entity = np.unique(
-        np.column_stack([np.r_[k, extra] for k, extra in zip(keys, (0, total, values.index("")), strict=True)]),
-        axis=0,
-        return_inverse=True,
-    )
+    always = (0, total, values.index(""))
+    keys = [np.append(key, extra) for key, extra in zip(keys, always, strict=True)]
+    together, _ = packed(keys)
+    _, first, entity = np.unique(together, return_index=True, return_inverse=True)
+    entities = np.column_stack(keys)[first]
     frame["series"] = frame["window"].to_numpy() * len(entities) + entity[:-1]
     slices = [OVERALL, *(",".join(columns) for columns in evaluation.slices)]
     names = pd.DataFrame({
