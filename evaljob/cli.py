@@ -142,9 +142,11 @@ def worker(path: Path) -> None:
     from evaljob import worker as scheduler  # noqa: PLC0415
 
     loaded = config.load(path)
-    raise SystemExit(
-        scheduler.serve(path, lambda as_of: job.run(loaded, as_of)[0], lambda: reconciliation.reconcile(loaded)[0])
-    )
+
+    def evaluate(as_of: datetime | None) -> int:
+        return job.logged(*job.run(loaded, as_of))
+
+    raise SystemExit(scheduler.serve(path, evaluate, lambda: job.logged(*reconciliation.reconcile(loaded))))
 
 
 @cli.command()

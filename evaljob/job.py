@@ -113,6 +113,14 @@ def exit_code(runs: list[Run]) -> int:
     return next((code for code in WORST_FIRST if code in codes), 0)
 
 
+def logged(code: int, runs: list[Run]) -> int:
+    """The exit code, with what failed in the log: a worker has nobody to tell it to."""
+    for run_ in runs:
+        if run_.error is not None:
+            logger.error("%s", run_.error)
+    return code
+
+
 @contextmanager
 def logs(config: Config) -> Iterator[sa.Engine]:
     """The database of the logs, which is only read."""
