@@ -6,8 +6,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import closing, redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,3 +154,12 @@ def pushed(gateway: str) -> list[dict[str, Any]]:
     """The groups that a gateway holds, with their metrics and when they were pushed."""
     found: list[dict[str, Any]] = json.loads(servers.fetch(f"{gateway}/api/v1/metrics"))["data"]
     return sorted(found, key=lambda group: sorted(group["labels"].items()))
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """An SQLite file that another process keeps to itself, in whatever journal mode it is."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        yield

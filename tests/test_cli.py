@@ -4,7 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from evaljob.database import connect
 from tests import servers
 from tests.processes import free_port
-from tests.projects import AS_OF, LABELS, PREDICTIONS, Ended, Project, evaljob, process, pushed
+from tests.projects import AS_OF, LABELS, PREDICTIONS, Ended, Project, evaljob, locked, process, pushed
 
 KEYS = [
     "model", "model_version", "window", "slice", "slice_value", "class", "metric", "value", "lower", "upper", "support",
@@ -362,11 +362,3 @@ def rows_of(engine: sa.Engine, statement: str) -> list[dict[str, Any]]:
         cursor.execute(statement)
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """An SQLite file that somebody else writes to."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
-        yield
