@@ -81,11 +81,13 @@ def evaluation(
     return Evaluation(**{"model": "m", "windows": (window("1h"),), "min_support": 1} | task | files | keys)
 
 
-def create(engine: sa.Engine, log: Log, rows: Sequence[Row] = (), types: Types | None = None) -> sa.Table:
+def create(
+    engine: sa.Engine, log: Log, rows: Sequence[Row] = (), types: Types | None = None, name: str | None = None
+) -> sa.Table:
     """A log's table with its rows. Columns are those of the rows, of types that hold their values or of `types`."""
-    names = dict.fromkeys([*ALWAYS[log], *(name for row in rows for name in row), *(types or {})])
-    columns = [sa.Column(name, (types or {}).get(name) or _type(log, name, rows)) for name in names]
-    table = sa.Table(log, sa.MetaData(), *columns)
+    names = dict.fromkeys([*ALWAYS[log], *(column for row in rows for column in row), *(types or {})])
+    columns = [sa.Column(column, (types or {}).get(column) or _type(log, column, rows)) for column in names]
+    table = sa.Table(name or log, sa.MetaData(), *columns)
     with engine.begin() as connection:
         table.create(connection)
         append(connection, table, rows)
@@ -161,7 +163,7 @@ class Results:
 
 
 def results(connection: sa.Connection, of: Evaluation, as_of: datetime) -> Results:
-    """What a full count gives at `as_of` (naive: UTC), after a check that two steps from no rows at all give the same."""
+    """What a full count gives at `as_of` (naive: UTC), once two steps from no rows at all have given the same."""
     planned, instant = plan(connection, of), utc(as_of)
     cells = full(connection, planned, instant)
     sliding = empty(planned)
