@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import SQLAlchemyError
 
 DEFAULT_CONFIG = Path("config.yaml")
+_DEMO_DAYS = 40
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -314,12 +315,19 @@ def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
     from evaljob import demo as logs  # noqa: PLC0415
     from evaljob.database import shown  # noqa: PLC0415
 
-    loaded = config.load(path)
-    made = logs.make_logs(end or datetime.now(UTC).replace(microsecond=0), seed=seed, requests=requests)
+    loaded, end = config.load(path), end or datetime.now(UTC).replace(microsecond=0)
+    made = logs.make_logs(end, seed=seed, days=_DEMO_DAYS, requests=requests)
     with job.writable_logs(loaded) as engine:
         logs.write_logs(engine, made)
+    with job.store(loaded) as states, states.engine.begin() as transaction:
+        states.forget(transaction, [evaluation.model for evaluation in loaded.evaluations])  # they are of other logs
     counts = f"{len(made.predictions):,} predictions and {len(made.labels):,} labels"
     click.echo(f"{counts} in {shown(loaded.database.url.get_secret_value())}")
+    joined, broke = (end - timedelta(days=_DEMO_DAYS) * (1 - share) for share in (logs.CANARY, logs.INCIDENT))
+    click.echo(
+        f"Version v2 joins v1 on {joined:%Y-%m-%d}. From {broke:%Y-%m-%d} on its features come in inches, "
+        "mostly those of phones: watch its recall and its calibration."
+    )
 
 
 def _tell_errors(runs: list[Any]) -> None:

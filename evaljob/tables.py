@@ -36,17 +36,21 @@ def text(results: pd.DataFrame) -> str:
 
 def tables(results: pd.DataFrame) -> Iterator[RenderableType]:
     """For each model: its numbers by window and version, the join's books, and the slices that do worst."""
-    for model, mine in results.groupby("model", sort=False, observed=True):
-        rows, longest = _rows(mine), _longest(mine)
-        title = f"{_printable(str(model))} as of {mine['as_of'].iloc[0]:%Y-%m-%d %H:%M:%S} UTC"
-        overall = [(_nested(key), row) for key, row in rows.items() if key[2] == OVERALL]
-        yield from _table(title, "window\n  version", overall, _COLUMNS)
-        yield f"{_books(longest, rows[longest, ALL, OVERALL, ''])}\n"
-        worst = _worst({key: row for key, row in rows.items() if key[0] == longest and key[2] != OVERALL})
-        if worst:
-            title = f"Slices that do worst in {_printable(longest)}"
-            yield from _table(title, "slice", [(_slice(key), row) for key, row in worst.items()], _COLUMNS_OF_SLICES)
+    for i, (model, mine) in enumerate(results.groupby("model", sort=False, observed=True)):
+        if i:
             yield ""
+        yield from _tables_of(_printable(str(model)), mine)
+
+
+def _tables_of(model: str, results: pd.DataFrame) -> Iterator[RenderableType]:
+    rows, longest = _rows(results), _longest(results)
+    overall = [(_nested(key), row) for key, row in rows.items() if key[2] == OVERALL]
+    title = f"{model} as of {results['as_of'].iloc[0]:%Y-%m-%d %H:%M:%S} UTC"
+    yield from _table(title, "window\n  version", overall, _COLUMNS)
+    yield _books(longest, rows[longest, ALL, OVERALL, ""])
+    if worst := _worst({key: row for key, row in rows.items() if key[0] == longest and key[2] != OVERALL}):
+        title = f"\nSlices that do worst in {_printable(longest)}"
+        yield from _table(title, "slice", [(_slice(key), row) for key, row in worst.items()], _COLUMNS_OF_SLICES)
 
 
 def duration(seconds: float) -> str:

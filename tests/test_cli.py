@@ -268,13 +268,25 @@ def test_demo(tmp_path: Path) -> None:
     first, second = (project.evaljob("demo", "--requests", 1000, "--end", "2024-06-01") for _ in range(2))
     assert (first.code, second.code) == (0, 0)
     assert first.out == second.out
-    assert first.out.endswith(f" labels in sqlite:///{tmp_path}/demo.db\n")
+    made, story = first.out.splitlines()
+    assert made.endswith(f" labels in sqlite:///{tmp_path}/demo.db")
+    assert story.startswith("Version v2 joins v1 on 2024-05-07. From 2024-05-24 on its features come in inches")
     with closing(sqlite3.connect(tmp_path / "demo.db")) as connection:
         models = connection.execute("SELECT model, count(*) FROM predictions GROUP BY model").fetchall()
         (latest,) = connection.execute("SELECT max(labeled_at) FROM labels").fetchone()
     assert [model for model, _ in models] == ["breast_cancer", "iris"]
     assert 1000 <= sum(n for _, n in models) < 1050
     assert "2024-05-30" < latest < "2024-06-01"
+
+
+def test_demo_forgets_the_states_of_other_logs(project: Project) -> None:
+    """Logs that are replaced are not stepped from: the next run begins afresh."""
+    assert project.run().code == 0
+    project.execute("DROP TABLE predictions; DROP TABLE labels;")
+    assert project.evaljob("demo", "--requests", 1000, "--end", "2024-06-01").code == 0
+    assert project.run().code == 0
+    status, _ = pushed(project.gateway)
+    assert status["evaljob_full_recounts"]["metrics"][0]["value"] == "1"
 
 
 def test_help() -> None:
