@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from evaljob.cells import Cells
@@ -17,12 +18,13 @@ def evaluate(evaluation: Evaluation, cells: Cells, as_of: datetime, unplaceable:
     `unplaceable` are the rows that no window can hold, counted by reason. Undefined values are NaN.
     """
     results = Results(series_of(evaluation, cells))
-    books.add(results, unplaceable)
-    if evaluation.task == "regression":
-        regression.add(results)
-    else:
-        classification.add(results)
-        calibration.add(results)
-    durations.add(results)
-    business.add(results)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what has no rows is undefined, and told so
+        books.add(results, unplaceable)
+        if evaluation.task == "regression":
+            regression.add(results)
+        else:
+            classification.add(results)
+            calibration.add(results)
+        durations.add(results)
+        business.add(results)
     return results.frame(as_of)

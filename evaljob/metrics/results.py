@@ -101,10 +101,17 @@ class Results:
             raise KeyError(min(unknown))
         rows = np.arange(len(self.series)) if where is None else np.flatnonzero(where)
         nothing = np.full(len(rows), np.nan)
-        lower, upper = (nothing, nothing) if interval is None else (interval.lower[rows], interval.upper[rows])
+        lower, upper = (nothing, nothing) if interval is None else _finite(interval, rows)
         support = (self.series.support if support is None else support)[rows]
         texts = {"metric": metric} | {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}
         self._parts.append(_Part(rows, np.asarray(value, dtype="float64")[rows], lower, upper, support, texts))
+
+
+def _finite(interval: Interval, rows: npt.NDArray[np.int64]) -> tuple[Values, Values]:
+    """The bounds of some series; one that is infinite says nothing, and neither does the other then."""
+    lower, upper = interval.lower[rows], interval.upper[rows]
+    both = np.isfinite(lower) & np.isfinite(upper)
+    return np.where(both, lower, np.nan), np.where(both, upper, np.nan)
 
 
 class _Part(NamedTuple):
