@@ -1,6 +1,7 @@
 """The Iris service as it runs: two processes under uvicorn, a real database, and what happens when it goes away."""
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from tests.processes import LOOPBACK, directory, free_port, running, wait_until
 from tests.servers import answers, fetch
 
 ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "iris"
 SETOSA = [5.1, 3.5, 1.4, 0.2]
 JSON = {"content-type": "application/json"}
+pytestmark = pytest.mark.timeout(240)  # two processes import scikit-learn, which takes a busy machine its time
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def service() -> Iterator[Service]:
         found = Service(f"http://{LOOPBACK}:{port}", folder / "iris.db", folder / "spool")
         environ = [f"PYTHONPATH={ROOT}", f"IRIS_DATABASE_URL=sqlite:///{found.database}", f"IRIS_SPOOL={found.spool}"]
         command = ["env", *environ, sys.executable, "-m", "examples.iris", "--port", str(port), "--workers", "2"]
-        with running(command, folder, lambda: answers(f"{found.url}/healthz")):
+        with running(command, folder, lambda: True):
+            wait_until(lambda: answers(f"{found.url}/healthz"), "the service", timeout=200)
             yield found
 
 
@@ -123,6 +127,22 @@ def test_every_process_counts_and_logs(service: Service) -> None:
                 ("predict_latency_seconds_count", (version,)),
             ):
                 assert after[name, labels] - before[name, labels] == times
+
+
+def test_readme_says_what_is_so(service: Service) -> None:
+    """Its requests get answers of the form that it shows, and it names every metric there is."""
+    readme = (EXAMPLE / "README.md").read_text()
+    shown = re.findall(r"-d '(.+)' \\\n +http://127\.0\.0\.1:8000(/\w+)\n +(\{.+\})", readme)
+    assert [path for _, path, _ in shown] == ["/predict", "/labels"]
+    for body, path, answer in shown:
+        status, found = service.post(path, json.loads(body))
+        assert (status, found.keys()) == (200, json.loads(answer).keys())
+    families = text_string_to_metric_families(fetch(f"{service.url}/metrics"))
+    assert {family.name for family in families} == {
+        name.removesuffix("_total")
+        for name in re.findall(r"`([a-z_]+)(?:\{[a-z_,]+\})?`", readme.partition("## Metrics")[2])
+        if name.startswith(("predict", "labels", "offline"))
+    }
 
 
 def test_latency_buckets(service: Service) -> None:

@@ -11,6 +11,7 @@ Three things make the numbers right later:
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ import sqlalchemy as sa
 from examples.iris.database import connect, exclusive
 from examples.iris.spool import Row, Spool
 from examples.iris.tables import LABELS, METADATA, PREDICTIONS
+from examples.iris.together import Together
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Label:
 
 
 class UnreachableError(Exception):
-    """The database did not take the labels. None of them is stored."""
+    """The database did not take what it was given. None of it is stored."""
 
 
 class PredictionLog:
@@ -64,17 +66,15 @@ class PredictionLog:
     def __init__(self, url: str, model: str, spool: Spool) -> None:
         self._engine, self._model, self._spool = connect(url), model, spool
         self._columns: list[str] = []
+        self._together = Together(self._insert)
         self.available = True
 
     def write(self, row: Prediction) -> bool:
         """Log a request: True when the database has it, False when it waits in the spool. Raises SpoolFullError."""
         plain = asdict(row) | {"predicted_at": row.predicted_at.isoformat()}
         if self.available:
-            try:
-                self._insert([plain])
-            except sa.exc.SQLAlchemyError as error:
-                self._lost(error)
-            else:
+            with suppress(UnreachableError):
+                self._together.write(plain)
                 return True
         self._spool.append(plain)
         return False
@@ -109,9 +109,15 @@ class PredictionLog:
         self._engine.dispose()
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        self._prepare()
-        with self._engine.begin() as connection:
-            self._insert_into(connection, rows)
+        if not self.available:
+            raise UnreachableError("it went away while these rows waited for their turn")
+        try:
+            self._prepare()
+            with self._engine.begin() as connection:
+                self._insert_into(connection, rows)
+        except sa.exc.SQLAlchemyError as error:
+            self._lost(error)
+            raise UnreachableError(_reason(error)) from error
 
     def _insert_missing(self, rows: Sequence[Row]) -> None:
         """Leave out what came in already: a failed write may have succeeded, and a replay may have been interrupted."""
@@ -124,7 +130,7 @@ class PredictionLog:
     def _insert_into(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
         now = _now()
         full = [row | {"predicted_at": datetime.fromisoformat(row["predicted_at"]), "ingested_at": now} for row in rows]
-        connection.execute(sa.insert(PREDICTIONS), [{name: row[name] for name in self._columns} for row in full])
+        connection.execute(sa.insert(PREDICTIONS), [{name: row.get(name) for name in self._columns} for row in full])
 
     def _label(self, connection: sa.Connection, labels: Sequence[Label]) -> Counter[str]:
         ids = [label.request_id for label in labels]

@@ -1,4 +1,4 @@
-"""The two versions that are served side by side: v1 looks at the sepals, v2, the canary, at the petals as well."""
+"""The two versions that are served side by side: v1 does not know the width of the petals, v2, the canary, does."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from examples.iris.data import Garden
 
 STABLE, CANARY = "v1", "v2"
-_FEATURES = {STABLE: 2, CANARY: 4}
+_FEATURES = {STABLE: 3, CANARY: 4}
 _ROWS = 4_000
 
 

@@ -1,6 +1,7 @@
 """The service: POST /predict, POST /labels, GET /metrics and /healthz."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from examples.iris.schema import Answer, Flower, Received, Truths
 from examples.iris.spool import Spool, SpoolFullError
 
 MODEL = "iris"
+_log = logging.getLogger(__name__)
 _PREDICT_BYTES, _LABELS_BYTES = 4 * 2**10, 256 * 2**10
 _REPLAY_SECONDS = 1.0
 
@@ -43,7 +45,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _replay(log: PredictionLog) -> None:
     while True:
-        await run_in_threadpool(log.replay)
+        try:
+            await run_in_threadpool(log.replay)
+        except Exception:  # noqa: BLE001  (the next one may succeed, and nobody else would try)
+            _log.exception("the spool could not be replayed")
         await asyncio.sleep(_REPLAY_SECONDS)
 
 
