@@ -1,10 +1,10 @@
 """How far a long task has come: a bar and the time left on a terminal, a line in the log now and then elsewhere."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from time import monotonic
 from typing import TypeAlias
 
 from rich.console import Console
@@ -16,6 +16,7 @@ LOG_EVERY = 10.0  # seconds
 
 Report: TypeAlias = Callable[[str, int, int, datetime], None]  # model, instants done, of so many, where it stands
 
+_now = monotonic
 logger = logging.getLogger(__name__)
 
 
@@ -52,12 +53,13 @@ class Log:
 
     def __init__(self) -> None:
         self._began: dict[str, tuple[float, int]] = {}
-        self._told = 0.0
+        self._told: float | None = None
 
     def __call__(self, model: str, done: int, total: int, at: datetime) -> None:
         """Say where the model stands, unless that was said a moment ago."""
-        now = time.monotonic()
+        now = _now()
         began, before = self._began.setdefault(model, (now, done))
+        self._told = now if self._told is None else self._told
         if done < total and now - self._told < LOG_EVERY:
             return
         self._told = now

@@ -74,16 +74,18 @@ def kept(project_: Project) -> Kept:
     """Everything in its history: (as_of, model) to the bytes that are stored."""
     return {
         (row.as_of, row.model): (bytes(row.names), bytes(row.numbers))
-        for row in _rows(project_, "SELECT as_of, model, names, numbers FROM evaljob_history ORDER BY as_of, model")
+        for row in rows_of(project_, "SELECT as_of, model, names, numbers FROM evaljob_history ORDER BY as_of, model")
     }
 
 
 def state(project_: Project) -> list[tuple[object, ...]]:
-    """The states that live runs go on from."""
-    return [tuple(row) for row in _rows(project_, "SELECT * FROM evaljob_state ORDER BY model")]
+    """The states that live runs go on from, without the fingerprint, which has the place of the logs in it."""
+    columns = "model, revision, as_of, full_recounts, drift_cells, cells"
+    return [tuple(row) for row in rows_of(project_, f"SELECT {columns} FROM evaljob_state ORDER BY model")]
 
 
-def _rows(project_: Project, query: str) -> list[sa.Row[tuple[object, ...]]]:
+def rows_of(project_: Project, query: str) -> list[sa.Row[tuple[object, ...]]]:
+    """What its state database answers."""
     engine = sa.create_engine(config(project_).state.url.get_secret_value())
     with engine.connect() as connection:
         found = list(connection.execute(sa.text(query)))
