@@ -8,7 +8,7 @@ from scipy.special import bdtr, bdtrik, stdtrit
 
 from evaljob.statistics.arrays import Floats, ratio
 from evaljob.statistics.calibration import Bins
-from evaljob.statistics.intervals import Interval, normal_quantile, proportion, wilson
+from evaljob.statistics.intervals import Interval, bounded_score, normal_quantile, positive_score, proportion
 from evaljob.statistics.loss import Loss, mean_score
 
 _LOWEST_SCORE = 1e-6
@@ -44,23 +44,19 @@ def maximum_calibration_error(value: Floats, bins: Bins, confidence: float) -> I
 
 
 def brier_score(value: Floats, fine: Bins, confidence: float) -> Interval:
-    """Of a mean between 0 and 1: Wilson's interval for as many rows as give a proportion the score's variance."""
+    """Of a score between 0 and 1."""
     score = mean_score(fine)
-    variance = Loss(fine, (1 - score) ** 2, score**2).variance()
-    rows = np.where(variance > 0, ratio(value * (1 - value), variance), fine.support.sum(axis=1))
-    return wilson(value * rows, rows, confidence)
+    loss, n = Loss(fine, (1 - score) ** 2, score**2), fine.support.sum(axis=1)
+    variance = loss.variance()
+    limits = bounded_score(value, loss.mean(), variance, n, confidence)
+    return Interval(*(np.where(variance > 0, limit, value) for limit in limits))
 
 
 def log_loss(value: Floats, fine: Bins, confidence: float) -> Interval:
-    """Of a positive mean: `value exp(-+ t s / value)`, with Student's t and the standard error s.
-
-    At most the loss of the lowest score, which the log loss of clipped scores cannot exceed.
-    """
+    """Of a positive score."""
     score = np.clip(mean_score(fine), _LOWEST_SCORE, 1 - _LOWEST_SCORE)
-    variance = Loss(fine, -np.log(score), -np.log1p(-score)).variance()
-    with np.errstate(over="ignore"):  # a handful of rows: the lower limit is 0, the upper the largest loss
-        factor = np.exp(_student_quantile(fine, confidence) * ratio(np.sqrt(variance), value))
-    return Interval(value / factor, np.minimum(value * factor, -np.log(_LOWEST_SCORE)))
+    loss = Loss(fine, -np.log(score), -np.log1p(-score))
+    return positive_score(value, loss.mean(), loss.variance(), _student_quantile(fine, confidence))
 
 
 def calibration_bias(value: Floats, fine: Bins, confidence: float) -> Interval:

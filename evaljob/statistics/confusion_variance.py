@@ -25,9 +25,9 @@ def matthews_correlation(counts: Floats) -> Floats:
     covariance = right.sum(axis=1) * n - (truth * predicted).sum(axis=1)
     of_truth, of_predicted = (n**2 - (margin**2).sum(axis=1) for margin in (truth, predicted))
     step = _per_cell(n) * _identity(counts) + _per_cell(right.sum(axis=1)) - predicted[:, :, None] - truth[:, None, :]
-    wider = ((n[:, None] - predicted) / of_predicted[:, None])[:, None, :]
-    taller = ((n[:, None] - truth) / of_truth[:, None])[:, :, None]
-    gradient = (step - _per_cell(covariance) * (wider + taller)) / _per_cell(np.sqrt(of_truth * of_predicted))
+    wider = ratio(n[:, None] - predicted, of_predicted[:, None])[:, None, :]
+    taller = ratio(n[:, None] - truth, of_truth[:, None])[:, :, None]
+    gradient = ratio(step - _per_cell(covariance) * (wider + taller), _per_cell(np.sqrt(of_truth * of_predicted)))
     return _variance(counts, gradient)
 
 
@@ -37,7 +37,7 @@ def cohen_kappa(counts: Floats) -> Floats:
     chance = (truth * predicted).sum(axis=1)
     value, crossed = confusion.cohen_kappa(counts), predicted[:, :, None] + truth[:, None, :]
     step = _per_cell(n) * _identity(counts) + _per_cell(right.sum(axis=1)) - crossed
-    return _variance(counts, (step - _per_cell(value) * (2 * _per_cell(n) - crossed)) / _per_cell(n**2 - chance))
+    return _variance(counts, ratio(step - _per_cell(value) * (2 * _per_cell(n) - crossed), _per_cell(n**2 - chance)))
 
 
 def weighted_precision(counts: Floats) -> Floats:
@@ -88,7 +88,7 @@ def _of_weighted(counts: Floats, value: Floats, truth: Floats, step: Floats) -> 
     """Of `sum_k t_k v_k / n`, where `step` is `sum_k t_k dv_k` for each cell."""
     n = truth.sum(axis=1)
     mean = ratio((truth * value).sum(axis=1), n)
-    return _variance(counts, (value[:, :, None] - _per_cell(mean) + step) / _per_cell(n))
+    return _variance(counts, ratio(value[:, :, None] - _per_cell(mean) + step, _per_cell(n)))
 
 
 def _variance(counts: Floats, gradient: Floats) -> Floats:

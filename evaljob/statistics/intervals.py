@@ -90,8 +90,23 @@ def bounded_score(
     return Interval(lowest + width * lower, lowest + width * upper)
 
 
+def positive_score(value: Floats, smoothed: Floats, variance: Floats, quantile: Floats) -> Interval:
+    """The interval of a score that has a lower bound of 0 only, by way of the Poisson count that is as uncertain.
+
+    `smoothed` and `variance` as for `bounded_score`, `quantile` is a normal's or Student's. With the unit `u = variance
+    / smoothed` in which the score is a count k, its limits are `u (k + q^2 / 2 -+ q sqrt(k + q^2 / 4))`. Source: Rao
+    (1948), score interval.
+    """
+    unit = ratio(variance, smoothed)
+    counts = [np.where(unit > 0, ratio(score, unit), 0.0) for score in (value, smoothed)]
+    center, reach = zip(*((k + quantile**2 / 2, quantile * np.sqrt(k + quantile**2 / 4)) for k in counts), strict=True)
+    lower, upper = np.minimum(*np.subtract(center, reach)), np.maximum(*np.add(center, reach))
+    return Interval(np.where(unit > 0, unit * lower, value), np.where(unit > 0, unit * upper, value))
+
+
 def _few(k: Floats, n: Floats) -> NDArray[np.bool_]:
-    return np.asarray((k > 0) & (k <= np.where(n > 50, 3, 2)) & (k < n))  # noqa: PLR2004  (50, 3 and 2 are the source's)
+    # 50, 3 and 2 are the source's; the half lets effective numbers count as the nearest whole one.
+    return np.asarray((k > 0) & (k < np.where(n > 50, 3, 2) + 0.5) & (k < n))  # noqa: PLR2004
 
 
 def _poisson_limit(k: Floats, n: Floats, confidence: float) -> Floats:

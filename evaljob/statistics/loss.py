@@ -5,14 +5,14 @@ import numpy as np
 from evaljob.statistics.arrays import Floats, ratio
 from evaljob.statistics.calibration import Bins
 
-_ROWS_FOR_MODEL = 16
+_ROWS_FOR_MODEL = 8
 
 
 class Loss:
     """What a positive and a negative row of each bin cost, both of shape (series, bins).
 
     With few positives the rows seen may all be cheap by luck: thirty clicks without one buyer have no variance. Moments
-    are therefore drawn towards those expected if scores were right, as if 16 rows said so, where that makes them
+    are therefore drawn towards those expected if scores were right, as if eight rows said so, where that makes them
     larger.
     """
 
@@ -24,6 +24,13 @@ class Loss:
         n = self.rows[self._series]
         # Half a row of either outcome is added to the series, so that no score is entirely sure.
         self._score = (n * bins.score[where] / self._support + 0.5) / (n + 1)
+
+    def mean(self) -> Floats:
+        """The mean loss, drawn upwards where the model expects a larger one: (series,), NaN without rows."""
+        negatives = self._support - self._positives
+        observed = self._mean(self._positives * self._of_positive + negatives * self._of_negative)
+        expected = self._score * self._of_positive + (1 - self._score) * self._of_negative
+        return np.maximum(observed, self._drawn(observed, self._mean(self._support * expected)))
 
     def variance(self) -> Floats:
         """Of the mean loss: (series,), NaN without rows."""

@@ -11,7 +11,7 @@ from evaljob.statistics.calibration import Bins
 
 @dataclass(frozen=True)
 class Cells:
-    """The sums of one series per fine score bin, each of shape (1, SCORE_BINS)."""
+    """The sums of each series per fine score bin, each of shape (series, SCORE_BINS)."""
 
     positives: NDArray[np.int64]
     negatives: NDArray[np.int64]
@@ -31,14 +31,19 @@ class Cells:
 
 
 def cells(y: ArrayLike, score: ArrayLike) -> Cells:
-    """Rows (label 0 or 1, score) counted into fine bins on the fixed-point grid, as the database does it."""
-    label, grid = np.asarray(y), np.round(np.asarray(score, dtype=np.float64) * SCORE_UNIT).astype(np.int64)
+    """Rows (label 0 or 1, score) counted into fine bins on the fixed-point grid, as the database does it.
+
+    One series of shape (rows,), or many of shape (series, rows).
+    """
+    label = np.atleast_2d(np.asarray(y)).astype(np.int64)
+    grid = np.round(np.atleast_2d(np.asarray(score, dtype=np.float64)) * SCORE_UNIT).astype(np.int64)
     squared = np.round(np.square(grid / SCORE_UNIT) * SCORE_UNIT)
-    place = score_bin_of(grid)
+    series = len(label)
+    place = (score_bin_of(grid) + SCORE_BINS * np.arange(series)[:, None]).ravel()
 
     def total(weights: ArrayLike) -> NDArray[np.int64]:
-        sums = np.bincount(place, weights=np.asarray(weights, dtype=np.float64), minlength=SCORE_BINS)
-        return np.round(sums).astype(np.int64)[None, :]
+        sums = np.bincount(place, weights=np.asarray(weights).ravel(), minlength=series * SCORE_BINS)
+        return np.round(sums).astype(np.int64).reshape(series, SCORE_BINS)
 
     return Cells(
         total(label),

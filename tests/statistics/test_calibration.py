@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import norm
@@ -98,6 +98,7 @@ def test_debiased_error_is_nearer_to_the_truth() -> None:
     assert debiased.mean() < 0.7 * plain.mean()
 
 
+@settings(max_examples=25)
 @given(log=LOGS)
 def test_brier_score_is_scikit_learns(log: list[tuple[int, int]]) -> None:
     """From integer sums on a grid of 1e-9, to 1e-9."""
@@ -153,6 +154,7 @@ def test_decomposition_is_that_of_the_single_scores() -> None:
     assert part.discrimination[0] == pytest.approx(y.mean() * (1 - y.mean()) - recalibrated, abs=3e-4)
 
 
+@settings(max_examples=25)
 @given(logs=st.lists(LOGS, min_size=2, max_size=4))
 def test_isotonic_fit_of_many_series_is_scikit_learns_of_each(logs: list[list[tuple[int, int]]]) -> None:
     """One call for all series gives every series its own fit."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -61,6 +61,7 @@ def test_three_classes_by_hand() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+@settings(max_examples=25)
 @given(matrices=MATRICES)
 def test_agrees_with_scikit_learn(matrices: NDArray[np.int64]) -> None:
     """Each of several series gets what scikit-learn says of its rows, where scikit-learn does not replace 0/0 by 0."""
@@ -79,6 +80,7 @@ def test_agrees_with_scikit_learn(matrices: NDArray[np.int64]) -> None:
 
 
 @pytest.mark.parametrize("average", ["macro", "weighted"])
+@settings(max_examples=25)
 @given(matrices=MATRICES)
 def test_averages_agree_with_scikit_learn(average: str, matrices: NDArray[np.int64]) -> None:
     """Averages over classes are scikit-learn's with zero_division=nan: undefined classes are left out."""

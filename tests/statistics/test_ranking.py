@@ -1,8 +1,11 @@
 """Areas under curves from binned scores."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -14,31 +17,55 @@ from tests.statistics.logs import cells
 N = 1_000_000
 
 
-def logs() -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Logs of a million rows: labels and scores of ordinary and of rare-event models, calibrated or not."""
-    rng = np.random.default_rng(11)
-    kinds = {"even": (0.0, 1.5), "sharp": (0.0, 3.0), "uneven": (-4.0, 1.5), "rare": (-8.0, 1.5), "narrow": (-7.5, 0.5)}
-    found = {}
-    for name, (center, spread) in kinds.items():
-        score = expit(rng.normal(center, spread, N))
-        found[name] = (rng.binomial(1, score), score)
-    rare, common = rng.binomial(1, 0.001, N), rng.binomial(1, 0.3, N)
-    found["rare, calibrated"] = (rare, expit(2.5 * rng.normal(2.5 * rare) - 10))
-    found["rare, scores too high"] = (rare, expit(rng.normal(2.5 * rare)))
-    found["scores around the middle"] = (common, 0.4 + 0.2 * expit(rng.normal(2.5 * common)))
-    two_digits = np.round(expit(rng.normal(-1, 1.5, N)), 2)
-    found["two digits"] = (rng.binomial(1, two_digits), two_digits)
-    return found
+Log: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
-def test_areas_are_within_a_thousandth_on_a_million_rows() -> None:
+def calibrated(rng: np.random.Generator, center: float, spread: float) -> Log:
+    """Scores whose logit is normal, and labels that they are right about."""
+    score = expit(rng.normal(center, spread, N))
+    return rng.binomial(1, score), score
+
+
+def separated(rng: np.random.Generator, base_rate: float, slope: float, shift: float) -> Log:
+    """Positives 2.5 deviations above the negatives, and a score that need not be a probability of anything."""
+    y = rng.binomial(1, base_rate, N)
+    return y, expit(slope * rng.normal(2.5 * y) + shift)
+
+
+def rounded(rng: np.random.Generator) -> Log:
+    """Scores of two digits, many rows to each."""
+    score = np.round(expit(rng.normal(-1, 1.5, N)), 2)
+    return rng.binomial(1, score), score
+
+
+def crowded(rng: np.random.Generator) -> Log:
+    """Scores between 0.4 and 0.6."""
+    y, score = separated(rng, 0.3, 1, 0)
+    return y, 0.4 + 0.2 * score
+
+
+LOGS: dict[str, Callable[[np.random.Generator], Log]] = {
+    "even": lambda rng: calibrated(rng, 0, 1.5),
+    "uneven": lambda rng: calibrated(rng, -4, 1.5),
+    "rare": lambda rng: calibrated(rng, -8, 1.5),
+    "rare and hard": lambda rng: calibrated(rng, -7.5, 0.5),
+    "base rate 0.1%, calibrated": lambda rng: separated(rng, 0.001, 2.5, -10),
+    "base rate 0.1%, scores too high": lambda rng: separated(rng, 0.001, 1, 0),
+    "too extreme": lambda rng: separated(rng, 0.3, 4, -5),
+    "two digits": rounded,
+    "crowded": crowded,
+}
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_areas_are_within_a_thousandth_on_a_million_rows(kind: str) -> None:
     """Average precision and ROC AUC from 180 bins against scikit-learn on the single scores."""
-    for name, (y, score) in logs().items():
-        counted = cells(y, score)
-        auc = ranking.roc_auc(counted.positives, counted.negatives, counted.positive_score, counted.negative_score)
-        precision = ranking.average_precision(counted.positives, counted.negatives, *counted.sums)
-        assert auc[0] == pytest.approx(metrics.roc_auc_score(y, score), abs=0.001), name
-        assert precision[0] == pytest.approx(metrics.average_precision_score(y, score), abs=0.001), name
+    y, score = LOGS[kind](np.random.default_rng(11))
+    counted = cells(y, score)
+    auc = ranking.roc_auc(counted.positives, counted.negatives, counted.positive_score, counted.negative_score)
+    precision = ranking.average_precision(counted.positives, counted.negatives, *counted.sums)
+    assert auc[0] == pytest.approx(metrics.roc_auc_score(y, score), abs=0.001)
+    assert precision[0] == pytest.approx(metrics.average_precision_score(y, score), abs=0.001)
 
 
 def test_areas_by_hand() -> None:
@@ -50,6 +77,7 @@ def test_areas_by_hand() -> None:
     assert ranking.average_precision(positives, negatives)[0] == pytest.approx((2 * 2 / 4 + 3 / 5) / 3)
 
 
+@settings(max_examples=30)
 @given(rows=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 98)), min_size=2, max_size=60))
 def test_scores_of_two_digits_are_exact(rows: list[tuple[int, int]]) -> None:
     """A bin that holds one score is a tie, and ties are treated as scikit-learn treats them."""
