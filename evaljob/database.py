@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ _SESSION_UTC = {
     "postgresql": "SET TIME ZONE 'UTC'",
     "mysql": "SET time_zone = '+00:00'",
     "mariadb": "SET time_zone = '+00:00'",
+    "duckdb": "SET TimeZone = 'UTC'",
 }
 
 
@@ -86,7 +88,7 @@ def _on_connect(engine: sa.Engine, backend: str, *, read_only: bool) -> None:
         if setting is not None:
             setting(connection)
         elif backend in _SESSION_UTC:
-            with connection.cursor() as cursor:
+            with closing(connection.cursor()) as cursor:
                 cursor.execute(_SESSION_UTC[backend])
             connection.commit()  # a rollback would take the setting back
 
