@@ -431,7 +431,7 @@ USAGE = {
     "unknown option": (["run", "--push"], "No such option"),
     "unknown output": (["run", "--output", "csv"], "'csv' is not one of 'table', 'json', 'prometheus'"),
     "no configuration": (["run", "--config", "nowhere.yaml"], "nowhere.yaml: there is no such file; `evaljob init`"),
-    "configuration of bytes": (["run", "--config", sys.executable], ":1: is not UTF-8 text; save it as UTF-8"),
+    "configuration of bytes": (["run", "--config", "/usr/bin/true"], ":1: is not UTF-8 text; save it as UTF-8"),
 }
 
 
