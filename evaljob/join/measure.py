@@ -49,7 +49,14 @@ def requests(
     findable = plan.labels.rows if plan.indexed else labels
     placed = _select(_Request(plan, answered(plan, first, findable, t), t).columns()).subquery()
     yield _select(_numbered(plan, placed, sign)).where(_inside(placed))
-    yield _rejected(plan, plan.labels, orphans(plan, labels, t), ORPHAN, t, sign)
+    yield _rejected(
+        plan,
+        plan.labels,
+        orphans(plan, labels, plan.predictions.rows if plan.indexed else predictions, t),
+        ORPHAN,
+        t,
+        sign,
+    )
 
 
 def nameless(plan: Plan, t: datetime, sign: int, step: tuple[datetime, datetime] | None) -> Iterator[sa.Select[Any]]:

@@ -72,10 +72,9 @@ def answered(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime)
     return _first_of(pairs, id_, order if plan.evaluation.max_lag is None else [sa.case((late, 1), else_=0), *order])
 
 
-def orphans(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
+def orphans(plan: Plan, rows: sa.FromClause, predictions: sa.FromClause, t: datetime) -> sa.Subquery:
     """The ids with labels but no prediction known at `t`, each with the time of its latest label."""
     id_ = plan.exact(plan.labels, rows, "request_id")
-    predictions = plan.predictions.rows
     predicted = sa.and_(same_id(plan, rows, predictions), *exists(plan, plan.predictions, predictions, t))
     unmatched = (rows.c.request_id.is_not(None), predictions.c.request_id.is_(None))
     return (
