@@ -10,6 +10,8 @@ UV := uv==0.13.9
 COMPILE = build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --universal --python-version 3.11 --all-extras \
 	--generate-hashes --custom-compile-command 'make lock'
 
+COMPILE_SERVERS = $(subst --all-extras,,$(COMPILE))
+
 .PHONY: help venv servers demo stack lint types test lock clean
 
 help: ## show this list
@@ -18,15 +20,18 @@ help: ## show this list
 venv: .venv/installed ## build .venv from requirements.lock, nothing else in it
 
 .venv/locked: requirements.lock scripts/venv.sh
-	scripts/venv.sh
+	scripts/venv.sh .venv requirements.lock
+
+.servers/locked: requirements-servers.lock scripts/venv.sh
+	scripts/venv.sh .servers requirements-servers.lock
 
 .venv/installed: .venv/locked pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check --quiet
 	touch $@
 
-servers: ## install the servers that the tests start, where they are missing
-	scripts/servers.sh pushgateway prometheus postgresql mariadb
+servers: .servers/locked ## install the servers that the tests start, where they are missing
+	scripts/servers.sh pushgateway prometheus postgresql mariadb java chromium
 
 demo: venv ## evaluate a demo model on real data and push the results to a real Pushgateway
 	scripts/demo.sh
@@ -45,13 +50,14 @@ types: venv ## mypy, strict
 test: venv servers lint types ## everything that must hold: lint, types, and the whole suite against real servers
 	$(BIN)/pytest --durations=10 $(PYTEST_ARGS)
 
-lock: ## resolve the newest allowed versions again: requirements.lock and, without the tools, requirements-runtime.lock
+lock: ## resolve the newest allowed versions again: everything, what runs in production, and the servers of the tests
 	scripts/venv.sh build/lock
 	build/lock/bin/pip install --quiet $(UV)
 	$(COMPILE) --upgrade --group dev --output-file requirements.lock
 	$(COMPILE) --upgrade --group build --constraint requirements.lock --output-file requirements-runtime.lock
+	$(COMPILE_SERVERS) --upgrade --group servers --output-file requirements-servers.lock
 	rm -rf build/lock
 
 clean: ## remove what can be made again
-	rm -rf .venv .demo build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo/*.db*
+	rm -rf .venv .servers .demo build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo/*.db*
 	find evaljob tests -name __pycache__ -prune -exec rm -rf {} +

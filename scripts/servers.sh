@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named servers with the system's package manager, only those that are missing.
-# Usage: scripts/servers.sh [pushgateway] [prometheus] [postgresql] [mariadb]
+# Usage: scripts/servers.sh [pushgateway] [prometheus] [postgresql] [mariadb] [java] [chromium]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:/usr/sbin:/sbin # where Debian keeps servers, and not on the PATH of an ordinary user
@@ -15,6 +15,8 @@ for server in "$@"; do
     postgresql) on_path initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) ;;
     # The server without its service: the -core packages.
     mariadb) on_path mariadbd && on_path my_print_defaults || missing+=(mariadb-server-core mariadb-client-core) ;;
+    java) on_path java || missing+=(openjdk-17-jre-headless) ;;
+    chromium) on_path chromium || missing+=(chromium) ;;
     *)
         echo "unknown server: $server" >&2
         exit 2

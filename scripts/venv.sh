@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds a virtual environment, by default .venv with exactly what requirements.lock names.
-# Usage: scripts/venv.sh [DIRECTORY]     any other gets nothing but pip: a place for other tools
+# Builds a virtual environment with exactly what a lock file names; without one, with nothing but pip.
+# Usage: scripts/venv.sh DIRECTORY [LOCKFILE]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-directory=${1:-.venv}
+directory=$1
+lock=${2:-}
 
 suits() { command -v "$1" >/dev/null && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
@@ -28,8 +29,9 @@ python=$(find_python) || { scripts/apt.sh python3 python3-venv && python=$(find_
 
 # --clear: an environment that grew by hand would hide what the lock file lacks.
 "$python" -m venv --clear "$directory"
-if [[ $directory == .venv ]]; then
-    .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
-        --requirement requirements.lock
-    touch .venv/locked
+if [[ -n $lock ]]; then
+    # PySpark comes as source alone, which builds without a compiler.
+    "$directory/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-binary pyspark \
+        --require-hashes --requirement "$lock"
+    touch "$directory/locked"
 fi

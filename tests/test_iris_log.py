@@ -356,6 +356,7 @@ def test_evaljob_counts_what_waited_in_the_spool(
     for number in range(60):
         log.available = number < 40
         log.write(prediction(f"r{number}"))
+        log.available = True
         log.label([Label(f"r{number}", "setosa" if number % 4 else "virginica")])
     caplog.set_level("INFO")
     before = evaluated(settings, datetime.now(UTC))

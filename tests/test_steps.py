@@ -58,6 +58,6 @@ def _write(engine: sa.Engine, world: World) -> None:
     of_class = CLASSES[world.keys["task"]]
     ids: dict[str, sa.types.TypeEngine[Any]] = {"request_id": TEXT}
     of_row = {"model_version": TEXT, "prediction": of_class, "country": TEXT}
-    numbers = {"score": sa.Double(), "latency_seconds": sa.Double()}
+    numbers: dict[str, sa.types.TypeEngine[Any]] = {"score": sa.Double(), "latency_seconds": sa.Double()}
     create(engine, "predictions", world.predictions, ids | of_row | numbers)
     create(engine, "labels", world.labels, ids | {"label": of_class, "labeled_at": STAMP, "paid": sa.Double()})

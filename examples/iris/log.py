@@ -97,11 +97,14 @@ class PredictionLog:
         A repeated label adds no row. An orphan has no prediction in the table; it is stored all the same. Rows carry
         the time of this call, for evaljob takes a label to be known since its `labeled_at`. Raises UnreachableError.
         """
+        if not self.available:  # whoever waits for what is not there takes a thread from those who need none of it
+            raise UnreachableError("the label log cannot be reached")
         try:
             self._prepare()
             with exclusive(self._engine) as connection:
                 return self._label(connection, labels)
         except sa.exc.SQLAlchemyError as error:
+            self._lost(error)
             raise UnreachableError(f"the label log cannot be reached: {_reason(error)}") from error
 
     def close(self) -> None:
