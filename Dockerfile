@@ -8,7 +8,8 @@ RUN python -m venv /opt/evaljob
 WORKDIR /src
 # The dependencies first: this layer stays as long as the lock file does, whatever happens to the source.
 COPY requirements-runtime.lock ./
-RUN /opt/evaljob/bin/pip install --no-deps --only-binary :all: --require-hashes --requirement requirements-runtime.lock
+RUN /opt/evaljob/bin/pip install --no-deps --only-binary :all: --no-binary pyhive,pure-sasl \
+        --require-hashes --requirement requirements-runtime.lock
 COPY pyproject.toml README.md ./
 COPY evaljob ./evaljob
 RUN /opt/evaljob/bin/pip install --no-deps --no-build-isolation . \

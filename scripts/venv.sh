@@ -30,8 +30,8 @@ python=$(find_python) || { scripts/apt.sh python3 python3-venv && python=$(find_
 # --clear: an environment that grew by hand would hide what the lock file lacks.
 "$python" -m venv --clear "$directory"
 if [[ -n $lock ]]; then
-    # PySpark comes as source alone, which builds without a compiler.
-    "$directory/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-binary pyspark \
+    # These three come as source alone, which needs no compiler.
+    "$directory/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-binary pyhive,pure-sasl,pyspark \
         --require-hashes --requirement "$lock"
     touch "$directory/locked"
 fi
