@@ -85,7 +85,7 @@ def _recounted(
 
 def _counted(connection: sa.Connection, plan: Plan, statement: sa.Select[Any]) -> tuple[Cells, int]:
     """The statement's cells, and how many requests it went through."""
-    result = connection.execution_options(yield_per=BATCH).execute(statement)
+    result = connection.execute(statement, execution_options={"yield_per": BATCH})  # of the statement alone
     read = Counter[str]()
     cells = collect(plan, list(result.keys()), _metered(result, read))
     return cells, read["requests"]
