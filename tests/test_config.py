@@ -46,6 +46,13 @@ class TestMeaning:
         assert (evaluation.slices, evaluation.values, evaluation.max_lag) == ((), (), None)
         assert (evaluation.costs, evaluation.labels_default) == (None, None)
         assert (evaluation.min_support, evaluation.max_slice_values, evaluation.confidence) == (30, 50, 0.95)
+        assert all(dict(evaluation.metrics).values())
+
+    def test_groups_of_metrics_are_switched_off_one_by_one(self, tmp_path: Path) -> None:
+        """The others stay on."""
+        metrics = read(tmp_path, further("metrics: {ranking: false, intervals: false}"))
+        switched = dict(metrics.evaluations[0].metrics)
+        assert {name for name, on in switched.items() if not on} == {"ranking", "intervals"}
 
     def test_short_forms(self, tmp_path: Path) -> None:
         """A window may be its length, a slice its column, the labels their file: here each is written both ways."""

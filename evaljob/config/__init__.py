@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from evaljob.config.document import parse
 from evaljob.config.environment import interpolate
 from evaljob.config.explain import problems
-from evaljob.config.model import Calibration, Config, Costs, Evaluation, LabelsDefault, Outcomes
+from evaljob.config.model import Calibration, Config, Costs, Evaluation, LabelsDefault, Metrics, Outcomes
 from evaljob.config.names import shared
 from evaljob.config.places import BASE
 from evaljob.config.problems import Problem, report, within
@@ -29,6 +29,7 @@ __all__ = [
     "Database",
     "Evaluation",
     "LabelsDefault",
+    "Metrics",
     "Outcomes",
     "Pushgateway",
     "Schedule",

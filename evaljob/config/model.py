@@ -43,6 +43,21 @@ class Costs(Section):
     outcomes: Outcomes = Field(examples=["{tp: 0.0, fp: 4.0, fn: 120.0, tn: 0.0}"])
 
 
+class Metrics(Section):
+    """Which groups of metrics are published; what was counted, its books and agreement always are."""
+
+    intervals: bool = True
+    calibration: bool = True
+    ranking: bool = True
+    thresholds: bool = True
+    confusion: bool = True
+    quantiles: bool = True
+    business: bool = True
+    missing: bool = True
+    change: bool = True
+    fairness: bool = True
+
+
 class EvaluationKeys(Section):
     """The keys of an evaluation that mean the same in the file and when checked."""
 
@@ -58,6 +73,7 @@ class EvaluationKeys(Section):
     min_support: Whole = Field(default=30, ge=1)
     max_slice_values: Whole = Field(default=50, ge=1)
     confidence: Number = Field(default=0.95, gt=0.5, lt=1)
+    metrics: Metrics = Metrics()
 
     @field_validator("positive_label")
     @classmethod
