@@ -3,12 +3,10 @@
 import numpy as np
 
 from evaljob.config import Costs
-from evaljob.join.plan import parts
+from evaljob.join.plan import OUTCOME
 from evaljob.metrics.classification import confusion_matrix
 from evaljob.metrics.results import Results
 from evaljob.metrics.series import Values
-
-MICRO = 10**6
 
 
 def add(results: Results) -> None:
@@ -33,9 +31,7 @@ def _add_cost(results: Results, costs: Costs) -> None:
 def _add_value(results: Results, number: int, name: str) -> None:
     """Sum of a value column of the labels. Per prediction: over all predictions of the window, labeled or not."""
     series = results.series
-    whole, micro = parts(f"value_{number}")
-    cells = series.of_kind(0)
-    total = series.total(cells, whole) + series.total(cells, micro) / MICRO
+    total = series.real(series.of_kind(OUTCOME), f"value_{number}")
     results.count("value_sum", total, support=series.labeled, column=name)
     results.count("value_per_prediction", _ratio(total, series.predictions), support=series.predictions, column=name)
 

@@ -1,19 +1,14 @@
 """Errors of predicted numbers, from exact sums."""
 
-from evaljob.join.plan import ERROR_SUMS, parts
+from evaljob.join.plan import ERROR_SUMS
 from evaljob.metrics.results import Results
 from evaljob.statistics import regression
-
-MICRO = 10**6
 
 
 def add(results: Results) -> None:
     """MAE, RMSE, mean error (prediction - label) and R^2."""
     series = results.series
-    sums = {}
-    for name in ERROR_SUMS:
-        whole, micro = parts(name)
-        sums[name] = series.total(series.outcomes, whole) + series.total(series.outcomes, micro) / MICRO
+    sums = {name: series.real(series.outcomes, name) for name in ERROR_SUMS}
     n = series.support
     results.measure("mean_absolute_error", regression.mean_absolute_error(n, sums["absolute_error"]))
     results.measure("root_mean_squared_error", regression.root_mean_squared_error(n, sums["squared_error"]))

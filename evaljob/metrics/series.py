@@ -11,7 +11,17 @@ import pandas as pd
 
 from evaljob.cells import NONE, Cells, class_name, packed
 from evaljob.config import Evaluation
-from evaljob.join.plan import BOOKS, LABEL_ID_NULL, ORPHAN, OUTCOME, USABLE
+from evaljob.join.plan import (
+    BOOKS,
+    ERROR_SUMS,
+    LABEL_ID_NULL,
+    MICRO,
+    ORPHAN,
+    OUTCOME,
+    USABLE,
+    parts,
+    value_sums,
+)
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[np.float64]
@@ -94,6 +104,12 @@ class Series:
     def total(self, cells: pd.DataFrame, column: str = "n") -> Counts:
         """A column of cells summed by series, exactly."""
         return self.dense(cells, [], [], column)
+
+    def real(self, cells: pd.DataFrame, name: str) -> Values:
+        """A real number of cells summed by series."""
+        whole, micro = parts(name)
+        unit = (ERROR_SUMS | value_sums(self.evaluation))[name]
+        return np.asarray(self.total(cells, whole) * float(unit) + self.total(cells, micro) / MICRO)
 
     def dense(self, cells: pd.DataFrame, keys: Sequence[Counts], widths: Sequence[int], column: str = "n") -> Counts:
         """A column of cells summed into an array of shape (series, *widths), by series and by the given keys."""
