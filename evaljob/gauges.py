@@ -1,7 +1,7 @@
 """Results and run status as Prometheus metrics: the only place that knows metric names, labels and HELP texts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -175,10 +175,13 @@ def _registry(families: Iterable[Family]) -> CollectorRegistry:
 
 
 def _families(results: pd.DataFrame, key: tuple[str, ...]) -> Iterator[Family]:
+    # Where nothing at all has bounds, intervals are switched off.
+    bounded = bool(results[["lower", "upper"]].notna().to_numpy().any())
     groups = {str(name): rows for name, rows in results.groupby("metric", sort=False, observed=True)}
     for name, metric in METRICS.items():
         if name in groups:
-            yield from _with_bounds(name, metric, groups[name], key + SERIES + metric.labels)
+            always = replace(metric, interval=metric.interval and bounded)
+            yield from _with_bounds(name, always, groups[name], key + SERIES + metric.labels)
     yield from _instants(results, key)
 
 

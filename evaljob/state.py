@@ -18,7 +18,7 @@ from evaljob.cells import KEY, NO_LEVELS, Cells, class_name
 from evaljob.dialect import MYSQL
 from evaljob.join import Plan
 
-FORMAT = 1  # of the cells: another one is another fingerprint, and leads to a full recount
+FORMAT = 2  # of the cells: another one is another fingerprint, and leads to a full recount
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 METADATA = sa.MetaData()

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from evaljob.config.document import parse
 from evaljob.config.environment import interpolate
 from evaljob.config.explain import problems
-from evaljob.config.model import Calibration, Config, Costs, Evaluation, LabelsDefault, Outcomes
+from evaljob.config.model import Calibration, Config, Evaluation, LabelsDefault, Metrics
 from evaljob.config.names import shared
 from evaljob.config.places import BASE
+from evaljob.config.prices import Costs, Outcomes, Pair, Price
 from evaljob.config.problems import Problem, report, within
 from evaljob.config.sections import Database, Pushgateway, Schedule, StateStore, Worker
 from evaljob.config.shape import ConfigShape
@@ -29,7 +30,10 @@ __all__ = [
     "Database",
     "Evaluation",
     "LabelsDefault",
+    "Metrics",
     "Outcomes",
+    "Pair",
+    "Price",
     "Pushgateway",
     "Schedule",
     "StateStore",

@@ -11,6 +11,7 @@ from evaljob.config.problems import KeyPath, Problem, nearest, shown
 from evaljob.config.shape import ConfigShape
 
 _MESSAGES = {
+    "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "finite_number": "must be a finite number",
     "float_parsing": "must be a number",

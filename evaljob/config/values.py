@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from evaljob.config import cron, duration
 from evaljob.config.problems import nearest
+from evaljob.statistics.bins import SCORE_UNIT, score_bin_edges
 
 _LONGEST_NAME = 200
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
@@ -94,6 +95,12 @@ def _label(value: Any) -> bool | int | float | str:
     return _class(value)
 
 
+def _threshold(value: float) -> float:
+    if round(value * SCORE_UNIT) not in score_bin_edges()[1:-1]:
+        raise ValueError("must be one of 0.01, 0.02, ... 0.99, or one of ten in each decade below, such as 0.001")
+    return value
+
+
 def _cron(value: str) -> str:
     return cron.check(value)
 
@@ -122,5 +129,6 @@ Slice = Annotated[
 ValueColumn = Annotated[Name, AfterValidator(_value_column)]
 Class = Annotated[bool | int | str, PlainValidator(_class)]
 Label = Annotated[bool | int | float | str, PlainValidator(_label)]
+Threshold = Annotated[Number, AfterValidator(_threshold)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Timezone = Annotated[str, AfterValidator(_timezone)]

@@ -15,6 +15,7 @@ from evaljob.join.plan import (
     BOOKED,
     ERROR_SUMS,
     LABEL_ID_NULL,
+    MICRO,
     NUMBER_INVALID,
     ORPHAN,
     PREDICTION_ID_NULL,
@@ -25,6 +26,7 @@ from evaljob.join.plan import (
     bound,
     in_spans,
     parts,
+    value_sums,
 )
 from evaljob.join.resolve import answered, exists, orphans, served
 from evaljob.source import Source, column_type
@@ -32,11 +34,9 @@ from evaljob.statistics.bins import DURATION_GAMMA, SCORE_UNIT, score_bin_edges
 from evaljob.types import Kind
 from evaljob.window import OUTSIDE, Segments
 
-MICRO = 10**6
 CLIP = 10**3  # on the grid of scores: log loss of scores clipped to [1e-6, 1 - 1e-6]
 PERCENT = SCORE_UNIT // 100  # the width of the bins between 0.01 and 0.99
 LARGEST_NUMBER = 1e9  # larger ones are rejected, so that a sum of squares stays within 64 bits
-LARGEST_VALUE = 1e12
 LONGEST_LATENCY = 1e10  # seconds
 NO_BUCKET = -1
 
@@ -183,8 +183,8 @@ class _Request:
     def _values(self) -> dict[str, Column]:
         columns: dict[str, Column] = {}
         for i, name in enumerate(self.plan.evaluation.values):
-            value = sa.case((sa.and_(self.real, _within(self.row.c[name], LARGEST_VALUE)), double(self.row.c[name])))
-            columns |= exact_parts(f"value_{i}", value)
+            value = sa.case((sa.and_(self.real, _within(self.row.c[name], LARGEST_NUMBER)), double(self.row.c[name])))
+            columns |= exact_parts(f"value_{i}", value) | exact_parts(f"squared_value_{i}", value * value, MICRO)
         return columns
 
     def _booked(self) -> dict[str, Column]:
@@ -193,7 +193,7 @@ class _Request:
         labels = row.c.label_copies - row.c.late_copies
         latency = row.c.latency_seconds if "latency_seconds" in row.c else None
         invalid = [
-            _count(sa.and_(self.real, _not_within(row.c[name], LARGEST_VALUE))) for name in plan.evaluation.values
+            _count(sa.and_(self.real, _not_within(row.c[name], LARGEST_NUMBER))) for name in plan.evaluation.values
         ]
         booked = {
             "duplicates": row.c.copies - 1,
@@ -220,7 +220,7 @@ def _numbered(plan: Plan, row: sa.Subquery, sign: int) -> dict[str, Column]:
         "label",
         "prediction",
     )
-    values = [name for i in range(len(plan.evaluation.values)) for name in parts(f"value_{i}")]
+    values = [part for name in value_sums(plan.evaluation) for part in parts(name)]
     return {
         **{name: row.c[name] for name in keys},
         "lag": duration_bucket(row.c.lag),
@@ -272,11 +272,14 @@ def _minus_log(score: Column) -> Column:
 
 
 def _error_numbers(row: sa.Subquery) -> dict[str, Column]:
-    """Bucket of the absolute error in millionths, and the exact sums of error and label and of their squares."""
+    """Bucket of the absolute error in millionths, and the exact sums of error and label and of their products."""
     error, label = row.c.error, row.c.truth
-    reals = dict(zip(ERROR_SUMS, (error, sa.func.abs(error), error * error, label, label * label), strict=True))
+    reals = (error, sa.func.abs(error), error * error, label, label * label, label * error)
+    summed = zip(ERROR_SUMS.items(), reals, strict=True)
     bucket = sa.func.coalesce(duration_bucket(whole_part(sa.func.abs(error) * float(MICRO) + 0.5)), integer(NO_BUCKET))
-    return {"bin": bucket} | {part: x for name, real in reals.items() for part, x in exact_parts(name, real).items()}
+    return {"bin": bucket} | {
+        part: x for (name, unit), real in summed for part, x in exact_parts(name, real, unit).items()
+    }
 
 
 class score_bin(GenericFunction[int]):  # noqa: N801  (named as SQL functions are)
@@ -342,13 +345,14 @@ def on_grid(x: Column) -> Column:
     return whole_part(double(x) * float(SCORE_UNIT) + 0.5)
 
 
-def exact_parts(name: str, x: Column) -> dict[str, Column]:
-    """A real number as two integers, its floor and the millionths above it; 0 for NULL."""
+def exact_parts(name: str, x: Column, unit: int = 1) -> dict[str, Column]:
+    """A real number as two integers, how many whole units and the millionths of 1 above them; 0 for NULL."""
     whole, micro = parts(name)
-    floor = floor_integer(x)
+    floor = floor_integer(x if unit == 1 else x / float(unit))
+    below = double(floor) if unit == 1 else double(floor) * float(unit)
     return {
         whole: sa.func.coalesce(floor, integer(0)),
-        micro: sa.func.coalesce(whole_part((x - double(floor)) * float(MICRO) + 0.5), integer(0)),
+        micro: sa.func.coalesce(whole_part((x - below) * float(MICRO) + 0.5), integer(0)),
     }
 
 

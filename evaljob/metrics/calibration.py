@@ -1,79 +1,54 @@
-"""Whether scores mean what they say: calibration, proper scores and ranking, from the score bins of every series."""
+"""Whether scores mean what they say: calibration and proper scores, from the score bins of every series."""
 
-from typing import Any
+from functools import cache, partial
 
-import pandas as pd
+import numpy as np
 
 from evaljob.metrics.results import Results
-from evaljob.metrics.series import Counts, Series
-from evaljob.statistics import calibration, ranking, ranking_intervals
+from evaljob.metrics.scores import Scores
+from evaljob.metrics.series import Values
+from evaljob.statistics import calibration, recalibration
 from evaljob.statistics import calibration_intervals as intervals
-from evaljob.statistics.bins import SCORE_BINS, SCORE_UNIT
+from evaljob.statistics.calibration import Bins
 from evaljob.statistics.calibration_error_interval import calibration_error_interval
+from evaljob.statistics.corp_intervals import corp
 from evaljob.statistics.intervals import Interval
 
-
-def add(results: Results) -> None:
-    """Calibration errors, Brier score and its parts, log loss; for binary tasks also ROC AUC and average precision."""
-    series = results.series
-    scored = series.outcomes["bucket"].to_numpy() >= 0
-    cells, events = series.outcomes[scored], series.events[scored]
-    count, positives = _by_bin(series, cells), _by_bin(series, cells[events])
-    score, positive_score, squared_score = (
-        _by_bin(series, rows, column) / SCORE_UNIT
-        for rows, column in ((cells, "score"), (cells[events], "score"), (cells, "squared_score"))
-    )
-    fine = calibration.Bins(count, positives, score)
-    support = count.sum(axis=1)
-    _add_calibration(results, fine, support)
-    brier = calibration.brier_score(
-        support, positives.sum(axis=1), positive_score.sum(axis=1), squared_score.sum(axis=1)
-    )
-    confidence = series.evaluation.confidence
-    results.measure("brier_score", brier, intervals.brier_score(brier, fine, confidence), support=support)
-    for name, part in calibration.corp(fine, brier)._asdict().items():
-        results.measure(f"brier_{name}", part, support=support)
-    log_loss = calibration.mean_loss(support, series.total(cells, "log_loss") / SCORE_UNIT)
-    results.measure("log_loss", log_loss, intervals.log_loss(log_loss, fine, confidence), support=support)
-    if series.evaluation.task == "binary":
-        sums = (positive_score, score - positive_score)
-        negatives = count - positives
-        area = ranking.roc_auc(positives, negatives, *sums)
-        interval = ranking_intervals.roc_auc(area, positives, negatives, confidence)
-        results.measure("roc_auc", area, interval, support=support)
-        precision = ranking.average_precision(positives, negatives, *sums, squared_score)
-        interval = ranking_intervals.average_precision(precision, positives, negatives, confidence)
-        results.measure("average_precision", precision, interval, support=support)
+MERGED = {"uniform": calibration.uniform_bins, "quantile": calibration.quantile_bins}
 
 
-def _add_calibration(results: Results, fine: calibration.Bins, support: Counts) -> None:
+def add(results: Results, scores: Scores) -> None:
+    """Calibration errors, slope and test, Brier score and its parts, log loss, and the reliability diagram."""
     configured = results.series.evaluation.calibration
-    merge = calibration.uniform_bins if configured.strategy == "uniform" else calibration.quantile_bins
-    bins = merge(fine, configured.bins)
-    confidence = results.series.evaluation.confidence
-    expected = calibration.expected_calibration_error(bins)
-    interval = calibration_error_interval(expected, bins, confidence)
-    results.measure("expected_calibration_error", expected, interval, support=support)
-    largest = calibration.maximum_calibration_error(bins)
-    interval = intervals.maximum_calibration_error(largest, bins, confidence)
-    results.measure("maximum_calibration_error", largest, interval, support=support)
-    bias = calibration.calibration_bias(fine)
-    results.measure("calibration_bias", bias, intervals.calibration_bias(bias, fine, confidence), support=support)
+    bins = MERGED[configured.strategy](scores.fine, configured.bins)
+    _add_errors(results, bins, scores)
+    _add_strategies(results, scores)
+    _add_recalibration(results, scores)
+    _add_losses(results, scores)
     _add_diagram(results, bins)
 
 
-def _add_diagram(results: Results, bins: calibration.Bins) -> None:
-    """The reliability diagram, of the slice `overall`."""
-    diagram = calibration.reliability(bins)
-    observed = intervals.observed_ratio(bins, results.series.evaluation.confidence)
-    for i in range(bins.support.shape[1]):
-        shown: dict[str, Any] = {"support": bins.support[:, i], "where": results.series.overall, "bin": str(i)}
-        interval = Interval(observed.lower[:, i], observed.upper[:, i])
-        results.count("reliability_support", bins.support[:, i], **shown)
-        results.measure("reliability_mean_predicted", diagram.mean_predicted[:, i], **shown)
-        results.measure("reliability_observed_ratio", diagram.observed_ratio[:, i], interval, **shown)
+def _add_errors(results: Results, bins: Bins, scores: Scores) -> None:
+    """Of the bins that are configured, for every series."""
+    confidence, support = results.series.evaluation.confidence, scores.support
+    plain, debiased, interval = _expected(bins, confidence)
+    results.measure("expected_calibration_error", plain, interval, support=support)
+    results.measure("expected_calibration_error_debiased", debiased, interval, support=support)
+    largest, bias = calibration.maximum_calibration_error(bins), calibration.calibration_bias(scores.fine)
+    limits = partial(intervals.maximum_calibration_error, largest, bins, confidence)
+    results.measure("maximum_calibration_error", largest, limits, support=support)
+    limits = partial(intervals.calibration_bias, bias, scores.fine, confidence)
+    results.measure("calibration_bias", bias, limits, support=support)
 
 
-def _by_bin(series: Series, cells: pd.DataFrame, column: str = "n") -> Counts:
-    """A column of cells summed by score bin, (series, SCORE_BINS)."""
-    return series.dense(cells, [cells["bucket"].to_numpy()], [SCORE_BINS], column)
+def _add_strategies(results: Results, scores: Scores) -> None:
+    """The calibration errors over both kinds of bins, for the slice `overall`."""
+    series, where = results.series, np.flatnonzero(results.series.overall)
+    part = Bins(*(counts[where] for counts in scores.fine))
+    for strategy, merge in MERGED.items():
+        plain, debiased, interval = _expected(merge(part, series.evaluation.calibration.bins), series.evaluation.confidence)
+        limits = _spread_limits(interval, where, len(series))
+        for metric, value in (("calibration_error", plain), ("calibration_error_debiased", debiased)):
+            spread = _spread(value, where, len(series))
+            shown = {"support": scores.support, "where": series.overall, "strategy": strategy}
+            results.measure(metric, spread, limits, **shown)

@@ -1,7 +1,8 @@
 """Results: one metric's value for one series, with its interval and its support, collected column by column."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaljob.metrics.series import Counts, Series, Values
+from evaljob.statistics.arrays import ratio
 from evaljob.statistics.intervals import Interval, proportion
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Numbers: TypeAlias = Counts | Values
+Limits: TypeAlias = Callable[[], Interval]  # computed only where intervals are wanted
 
-LABELS = ("class", "quantile", "bin", "reason", "column")
+LABELS = ("class", "predicted", "quantile", "bin", "threshold", "strategy", "reason", "column")
 COLUMNS = (
     "model", "model_version", "window", "slice", "slice_value", *LABELS, "metric", "value", "lower", "upper", "support",
     "as_of", "window_start", "window_end",
@@ -32,34 +35,80 @@ class Results:
         self._parts: list[_Part] = []
 
     def count(
-        self, metric: str, value: Numbers, *, support: Counts | None = None, where: Mask | None = None, **labels: Any
+        self,
+        metric: str,
+        value: Numbers,
+        interval: Limits | None = None,
+        *,
+        support: Counts | None = None,
+        where: Mask | None = None,
+        **labels: Any,
     ) -> None:
         """A count, a sum or another number that is told whatever its support."""
-        self._add(metric, value, support, where, None, labels)
+        self._add(metric, value, support, where, self._limits(interval), labels)
 
-    def share(self, metric: str, part: Counts, whole: Counts, *, needs_support: bool = True, **labels: Any) -> None:
+    def share(
+        self,
+        metric: str,
+        part: Counts,
+        whole: Counts,
+        *,
+        needs_support: bool = True,
+        where: Mask | None = None,
+        **labels: Any,
+    ) -> None:
         """A proportion with its interval. Undefined below `min_support`, which coverage and the like do not need."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            value = part / whole
-        interval = proportion(part, whole, self.series.evaluation.confidence)
+        value = ratio(part, whole)
+
+        def interval() -> Interval:
+            return proportion(part, whole, self.series.evaluation.confidence)
+
         if needs_support:
-            self.measure(metric, value, interval, **labels)
+            self.measure(metric, value, interval, where=where, **labels)
         else:
-            self._add(metric, value, whole, None, interval, labels)
+            self.count(metric, value, interval, support=whole, where=where, **labels)
 
     def measure(
         self,
         metric: str,
         value: Values,
-        interval: Interval | None = None,
+        interval: Limits | None = None,
         *,
         support: Counts | None = None,
         where: Mask | None = None,
         **labels: Any,
     ) -> None:
         """A quality metric: undefined (NaN) where the series has fewer labeled requests than `min_support`."""
-        bounds = None if interval is None else Interval(*(np.where(self.enough, bound, np.nan) for bound in interval))
+        limits = self._limits(interval)
+        bounds = None if limits is None else Interval(*(np.where(self.enough, limit, np.nan) for limit in limits))
         self._add(metric, np.where(self.enough, value, np.nan), support, where, bounds, labels)
+
+    def each(  # noqa: PLR0913  (all of them by name but the three that `measure` has too)
+        self,
+        metric: str,
+        names: Sequence[str],
+        values: Numbers,
+        interval: Limits | None = None,
+        *,
+        label: str,
+        quality: bool = True,
+        support: Counts | None = None,
+        where: Mask | None = None,
+    ) -> None:
+        """One result for each column of values (series, len(names)), told apart by a label of the metric.
+
+        The interval, and the support if it has two dimensions, are shaped as the values. `quality` metrics are
+        undefined below `min_support`.
+        """
+        tell = self.measure if quality else self.count
+        limits = self._limits(interval)
+        for i, name in enumerate(names):
+            own = None if limits is None else partial(_column, limits, i)
+            of = support if support is None or support.ndim == 1 else np.ascontiguousarray(support[:, i])
+            tell(metric, values[:, i], own, support=of, where=where, **{label: name})
+
+    def _limits(self, interval: Limits | None) -> Interval | None:
+        return interval() if interval is not None and self.series.evaluation.metrics.intervals else None
 
     def frame(self, as_of: datetime) -> pd.DataFrame:
         """All results as one frame with the columns COLUMNS, sorted by series and then as they were collected."""
@@ -105,6 +154,10 @@ class Results:
         support = (self.series.support if support is None else support)[rows]
         texts = {"metric": metric} | {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}
         self._parts.append(_Part(rows, np.asarray(value, dtype="float64")[rows], lower, upper, support, texts))
+
+
+def _column(limits: Interval, i: int) -> Interval:
+    return Interval(limits.lower[:, i], limits.upper[:, i])
 
 
 def _finite(interval: Interval, rows: npt.NDArray[np.int64]) -> tuple[Values, Values]:
