@@ -18,7 +18,7 @@ from evaljob.cells import KEY, NO_LEVELS, Cells, class_name
 from evaljob.dialect import MYSQL
 from evaljob.join import Plan
 
-FORMAT = 1  # of the cells: another one is another fingerprint, and leads to a full recount
+FORMAT = 2  # of the cells: another one is another fingerprint, and leads to a full recount
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 METADATA = sa.MetaData()
@@ -123,6 +123,7 @@ def fingerprint(plan: Plan, database: str) -> str:
         "values": list(evaluation.values),
         "labels_default": None if default is None else (class_name(default.label), default.after.total_seconds()),
         "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
+        "ages": plan.aged,
         "sources": [
             (source.log, source.sql, sorted(source.kinds.items())) for source in (plan.predictions, plan.labels)
         ],
