@@ -10,14 +10,14 @@ from evaljob.advance import Advanced, advance
 from evaljob.cells import BOOKED_BUCKET, NONE, Cells, Levels
 from evaljob.config import Config, Evaluation
 from evaljob.job import Run, Work
-from evaljob.join.plan import BOOKED, BOOKS, LAG, LATENCY, OUTCOME
+from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME
 from evaljob.metrics import evaluate
 from evaljob.metrics.series import OVERALL
 from evaljob.state import SupersededError
 
 WORST = 5
 ATTEMPTS = 5  # to catch up with other workers: each takes a step, which is shorter than the time between their runs
-_KINDS = {OUTCOME: "outcomes", LAG: "label lags", LATENCY: "latencies", BOOKS: "books"}
+_KINDS = {OUTCOME: "outcomes", LAG: "label lags", LATENCY: "latencies", BOOKS: "books", AGE: "ages"}
 _REASONS = ("usable", "orphan label", "prediction without id", "label without id", "score invalid", "number invalid")
 
 logger = logging.getLogger(__name__)

@@ -123,6 +123,7 @@ def fingerprint(plan: Plan, database: str) -> str:
         "values": list(evaluation.values),
         "labels_default": None if default is None else (class_name(default.label), default.after.total_seconds()),
         "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
+        "ages": plan.aged,
         "sources": [
             (source.log, source.sql, sorted(source.kinds.items())) for source in (plan.predictions, plan.labels)
         ],
