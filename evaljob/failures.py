@@ -40,7 +40,16 @@ def passes(error: SQLAlchemyError) -> bool | None:
         return _SQLSTATE.get(state[:2])
     if type(cause).__module__.startswith(("duckdb", "_duckdb")):
         return _duckdb(cause)
+    if type(cause).__module__.startswith("pyhive"):
+        return _spark(cause)
     return _MYSQL.get(cause.args[0]) if cause is not None and cause.args else None
+
+
+def _spark(cause: BaseException | None) -> bool | None:
+    status = getattr(cause.args[0], "status", None) if cause is not None and cause.args else None
+    if status is None:  # the server did not answer
+        return True
+    return _SQLSTATE.get((status.sqlState or "")[:2])
 
 
 def _duckdb(cause: BaseException | None) -> bool | None:

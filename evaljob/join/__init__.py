@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evaljob.dialect import grouping_mask
 from evaljob.join.measure import NULL_TEXT, integer, nameless, null_of, requests
 from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
 from evaljob.join.resolve import affected, rows_of
@@ -118,7 +119,7 @@ def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[An
     keys = [*PLACE, "reason", *slices, *CLASSES, *buckets]
     grouped = (
         sa.select(
-            sa.func.grouping(*_of(rows, marks)).label("set_"),
+            grouping_mask(*_of(rows, marks)).label("set_"),
             *_of(rows, keys),
             _count(rows, signed=signed).label("n"),
             *[_total(rows, name, signed=signed).label(name) for name in (*plan.sums, *BOOKED)],
@@ -156,7 +157,7 @@ def _place(kind: int) -> tuple[str, ...]:
 
 
 def _mask(marks: Sequence[str], names: set[str]) -> int:
-    """What GROUPING(marks) gives for a set: a bit a column, the first the highest, set where it is not grouped by."""
+    """What `grouping_mask(marks)` gives for a set: a bit a column, the first the highest, set where it is not grouped by."""
     return sum((name not in names) << (len(marks) - 1 - i) for i, name in enumerate(marks))
 
 
