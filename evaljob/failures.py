@@ -25,7 +25,6 @@ _SQLSTATE = {"08": True, "40": True, "53": True, "55": True, "57": True, "58": T
 _MYSQL = dict.fromkeys((1040, 1053, 1205, 1213, 1317, 1969, 3024), True) | dict.fromkeys(
     (1044, 1045, 1698, 1049), False
 )
-
 _SQLITE_CONFLICTS = (
     sqlite3.SQLITE_BUSY_SNAPSHOT,
     sqlite3.SQLITE_BUSY_RECOVERY,
@@ -58,11 +57,11 @@ def passes(error: SQLAlchemyError) -> bool | None:
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)  # the low byte: an extended code has more
+    if (number := _mysql_number(cause)) is not None:
+        return _MYSQL.get(number)
     if state := getattr(cause, "sqlstate", None):
         return _SQLSTATE.get(state[:2])
-    if type(cause).__module__.startswith(("duckdb", "_duckdb")):
-        return _duckdb(cause)
-    return _MYSQL.get(cause.args[0]) if cause is not None and cause.args else None
+    return _duckdb(cause) if type(cause).__module__.startswith(("duckdb", "_duckdb")) else None
 
 
 def transient(error: SQLAlchemyError) -> bool:
@@ -75,13 +74,19 @@ def transient(error: SQLAlchemyError) -> bool:
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) in _SQLITE_CONFLICTS
+    if (number := _mysql_number(cause)) is not None:
+        return number in _MYSQL_CONFLICTS
     if state := getattr(cause, "sqlstate", None):
         return state[:2] in ("08", "40") or state in _SQLSTATE_CONFLICTS
     if type(cause).__module__.startswith("psycopg"):
         return any(words in str(cause) for words in _LIBPQ)
-    if type(cause).__module__.startswith(("duckdb", "_duckdb")):
-        return type(cause).__name__ == "IOException" and bool(_duckdb(cause))
-    return error.connection_invalidated or bool(cause is not None and cause.args and cause.args[0] in _MYSQL_CONFLICTS)
+    return error.connection_invalidated or (type(cause).__name__ == "IOException" and bool(_duckdb(cause)))
+
+
+def _mysql_number(cause: BaseException | None) -> int | None:
+    """MySQL's own number of an error, which tells more than its SQLSTATE."""
+    number = cause.args[0] if cause is not None and cause.args else None
+    return number if isinstance(number, int) else None
 
 
 def _duckdb(cause: BaseException | None) -> bool | None:
