@@ -212,7 +212,7 @@ class Shown:
     @classmethod
     def of(cls, gateway: str, model: str = "m") -> "Shown":
         """What it shows now."""
-        return cls(tuple(group for group in pushed(gateway) if group["labels"]["model"] == model))
+        return cls(tuple(group for group in pushed(gateway) if group["labels"].get("model") == model))
 
     def value(self, name: str, **labels: str) -> float:
         """The one sample of a metric with these labels; of results that of the total where nothing else is said."""
