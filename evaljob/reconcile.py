@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from evaljob import job
+from evaljob import job, journal
 from evaljob.advance import Advanced, advance
 from evaljob.cells import BOOKED_BUCKET, NONE, Cells, Levels
 from evaljob.config import Config, Evaluation
@@ -29,10 +29,12 @@ def reconcile(config: Config, *, pushing: bool = True) -> tuple[int, list[Run]]:
     Returns the exit code, which is 0 also when something was repaired, and a Run a model, `superseded` where there is
     no state to compare. Raises ConfigError as a run does.
     """
-    runs = [Run(evaluation.model, datetime.now(UTC)) for evaluation in config.evaluations]
-    job.each(config, runs, _reconcile)
-    if pushing:
-        job.publish(config, runs)
+    with journal.run():
+        runs = [Run(evaluation.model, datetime.now(UTC)) for evaluation in config.evaluations]
+        job.each(config, runs, _reconcile)
+        if pushing:
+            job.publish(config, runs)
+        job.tell(runs)
     return job.exit_code(runs), runs
 
 

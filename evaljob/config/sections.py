@@ -24,10 +24,10 @@ class Section(BaseModel):
 
 
 class Database(Section):
-    """The database that the logs live in. `statement_timeout` bounds one statement; None: the database's own bound."""
+    """The database that the logs live in. `statement_timeout` bounds one statement: one that waits for a lock ends."""
 
     url: DatabaseUrl = Field(examples=["sqlite:///logs.db"])
-    statement_timeout: PositiveDuration | None = None
+    statement_timeout: PositiveDuration = timedelta(hours=1)
 
 
 class StateStore(Section):
