@@ -1,13 +1,26 @@
 """The checked configuration, frozen. What each key means stands in the template that `evaljob init` writes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from evaljob.config.places import SqlFile
-from evaljob.config.sections import Section, Sections
-from evaljob.config.values import Class, GroupingValue, Label, Name, Number, PositiveDuration, Slice, ValueColumn, Whole
+from evaljob.config.section import Section
+from evaljob.config.sections import Sections
+from evaljob.config.values import (
+    Class,
+    GroupingValue,
+    Label,
+    Name,
+    Number,
+    PositiveDuration,
+    RunReference,
+    Slice,
+    ValueColumn,
+    Whole,
+)
 from evaljob.window import Window
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -43,6 +56,18 @@ class Costs(Section):
     outcomes: Outcomes = Field(examples=["{tp: 0.0, fp: 4.0, fn: 120.0, tn: 0.0}"])
 
 
+class Deployment(Section):
+    """Which MLflow runs the deployed versions come from: `runs` names those of some versions.
+
+    A version is looked for among the aliases and numbers of `registered_model`, then among the runs in `experiment`
+    (None: that of the section mlflow) by their tags.
+    """
+
+    experiment: Name | None = None
+    registered_model: Name | None = None
+    runs: Mapping[str, RunReference] = {}
+
+
 class EvaluationKeys(Section):
     """The keys of an evaluation that mean the same in the file and when checked."""
 
@@ -58,6 +83,7 @@ class EvaluationKeys(Section):
     min_support: Whole = Field(default=30, ge=1)
     max_slice_values: Whole = Field(default=50, ge=1)
     confidence: Number = Field(default=0.95, gt=0.5, lt=1)
+    mlflow: Deployment = Deployment()
 
     @field_validator("positive_label")
     @classmethod
