@@ -75,6 +75,9 @@ METRICS: Mapping[str, Metric] = {
     "mean_error": Metric("Mean of prediction minus label; above 0 is too high"),
     "r2_score": Metric("Share of the labels' variance that the predictions explain, at most 1"),
 }
+OFFLINE: Mapping[str, Metric] = {
+    "offline_metric": Metric("What MLflow holds of a version's quality before deployment", ("model_version", "name")),
+}
 INSTANTS: Mapping[str, Metric] = {
     "as_of_timestamp_seconds": Metric("Instant that the results speak for"),
     "window_start_timestamp_seconds": Metric("Start of the window, inclusive", ("window",)),
@@ -87,6 +90,7 @@ STATUS: Mapping[str, Metric] = {
     "run_duration_seconds": Metric("Time that each stage of the last run took", ("stage",)),
     "rows_read": Metric("Rows that the last run read"),
     "full_recounts": Metric("Full recounts since the state was made: first run, changed configuration, repair"),
+    "mlflow_failures": Metric("Runs before the last one that could not log everything to MLflow"),
     "state_drift_cells": Metric("Cells in which the last reconciliation found the state to differ"),
     "build_info": Metric("Always 1, with the version that ran", ("version",)),
 }
@@ -105,6 +109,7 @@ class Status:
     rows_read: int | None = None
     full_recounts: int | None = None
     state_drift_cells: int | None = None
+    mlflow_failures: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -122,11 +127,13 @@ class _Collected(Collector):
         return self._families
 
 
-def results_registry(results: pd.DataFrame, *, with_model: bool = False) -> CollectorRegistry:
+def results_registry(
+    results: pd.DataFrame, offline: Mapping[str, Mapping[str, float]] | None = None, *, with_model: bool = False
+) -> CollectorRegistry:
     """The results as gauges named `evaljob_` + metric, with `_lower` and `_upper` where the metric has an interval.
 
-    Undefined values are NaN samples. `model` is the grouping key of a push and so no label, and all rows must be of one
-    model; `with_model` makes it a label, for several models in one text.
+    `offline` are the offline metrics of each version. Undefined values are NaN samples. `model` is the grouping key of
+    a push and so no label, and all rows must be of one model; `with_model` makes it a label, for several models.
     Raises KeyError with the name of a metric that is not in METRICS.
     """
     unknown = set(results["metric"].unique()) - METRICS.keys()
@@ -134,7 +141,7 @@ def results_registry(results: pd.DataFrame, *, with_model: bool = False) -> Coll
         raise KeyError(min(unknown))
     if not with_model and len(results["model"].unique()) > 1:
         raise ValueError("results of several models cannot share a group")
-    return _registry(_families(results, ("model",) * with_model))
+    return _registry([*_families(results, ("model",) * with_model), *_offline(offline or {})])
 
 
 def status_registry(status: Status) -> CollectorRegistry:
@@ -147,6 +154,7 @@ def status_registry(status: Status) -> CollectorRegistry:
         "rows_read": status.rows_read,
         "full_recounts": status.full_recounts,
         "state_drift_cells": status.state_drift_cells,
+        "mlflow_failures": status.mlflow_failures,
     }
     families = [_family(name, STATUS[name], [{}], [value]) for name, value in single.items() if value is not None]
     stages = [{"stage": stage} for stage in status.durations]
@@ -164,7 +172,8 @@ def text(registry: CollectorRegistry) -> str:
 def metric_table() -> list[tuple[str, tuple[str, ...], bool, str]]:
     """Every metric for the documentation: full name, labels besides the grouping key, whether it has bounds, HELP."""
     results = [(PREFIX + name, SERIES + m.labels, m.interval, m.help) for name, m in METRICS.items()]
-    others = [(PREFIX + name, m.labels, False, m.help) for name, m in [*INSTANTS.items(), *STATUS.items()]]
+    further = [*OFFLINE.items(), *INSTANTS.items(), *STATUS.items()]
+    others = [(PREFIX + name, m.labels, False, m.help) for name, m in further]
     return results + others
 
 
@@ -192,6 +201,13 @@ def _with_bounds(name: str, metric: Metric, rows: pd.DataFrame, names: tuple[str
         for bound in ("lower", "upper"):
             about = Metric(f"{bound.capitalize()} bound of the confidence interval of {PREFIX}{name}", metric.labels)
             yield _family(f"{name}_{bound}", about, labels, rows[bound].tolist())
+
+
+def _offline(offline: Mapping[str, Mapping[str, float]]) -> Iterator[Family]:
+    values = [((version, name), value) for version, metrics in offline.items() for name, value in metrics.items()]
+    for metric, about in OFFLINE.items() if values else ():
+        labels = [dict(zip(about.labels, map(_encodable, key), strict=True)) for key, _ in values]
+        yield _family(metric, about, labels, [value for _, value in values])
 
 
 def _instants(results: pd.DataFrame, key: tuple[str, ...]) -> Iterator[Family]:

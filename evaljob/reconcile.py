@@ -47,6 +47,7 @@ def drifted(evaluation: Evaluation, difference: Cells) -> list[str]:
 def _reconcile(run_: Run, work: Work) -> None:
     with run_.stage("load"):
         old = work.states.load(run_.model)
+        run_.mlflow = job.known_of_mlflow(work, run_.model)
     digest = job.digest_of(work.config, work.plan)
     if old is None or old.unreadable or old.fingerprint != digest:
         run_.superseded = True
