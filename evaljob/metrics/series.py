@@ -1,5 +1,7 @@
 """The series that results are published for, and the cells summed into them."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +88,12 @@ class Series:
         label, prediction = (self.outcomes[name].to_numpy(dtype="int64") for name in ("label", "prediction"))
         return np.asarray(label == (self.positive if self.evaluation.task == "binary" else prediction))
 
+    @cached_property
+    def keys(self) -> Counts:
+        """A number a series that follows from its name alone, for what is drawn at random for it."""
+        names = self.names[["model_version", "slice", "slice_value", "window"]].to_numpy().tolist()
+        return np.array([hashed(json.dumps(name)) for name in names], dtype="int64")
+
     @property
     def positive(self) -> int:
         """The code of the positive class."""
@@ -142,6 +150,11 @@ class Series:
     def _by_kind(self) -> dict[int, pd.DataFrame]:
         kinds = self.cells["kind"].to_numpy(dtype="int64")
         return {int(kind): self.cells[kinds == kind] for kind in np.unique(kinds)}
+
+
+def hashed(text: str) -> int:
+    """A 63-bit number that follows from a text, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()) >> 1
 
 
 def series_of(evaluation: Evaluation, cells: Cells) -> Series:
