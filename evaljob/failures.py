@@ -61,9 +61,15 @@ def passes(error: SQLAlchemyError) -> bool | None:
         return _MYSQL.get(number)
     if state := getattr(cause, "sqlstate", None):
         return _SQLSTATE.get(state[:2])
-    if type(cause).__module__.startswith("pyhive"):
+    return _by_driver(cause)
+
+
+def _by_driver(cause: BaseException | None) -> bool | None:
+    """Drivers that tell no number of their own."""
+    module = type(cause).__module__
+    if module.startswith("pyhive"):
         return _spark(cause)
-    return _duckdb(cause) if type(cause).__module__.startswith(("duckdb", "_duckdb")) else None
+    return _duckdb(cause) if module.startswith(("duckdb", "_duckdb")) else None
 
 
 def transient(error: SQLAlchemyError) -> bool:
