@@ -1,5 +1,7 @@
 """The series that results are published for, and the cells summed into them."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,7 +55,7 @@ class Series:
     @cached_property
     def outcomes(self) -> pd.DataFrame:
         """The cells of requests with both a prediction and a label."""
-        return self._kind(OUTCOME).query("label != @NONE and prediction != @NONE")
+        return _where(self._kind(OUTCOME), label=True, prediction=True)
 
     @cached_property
     def support(self) -> Counts:
@@ -68,12 +70,12 @@ class Series:
     @cached_property
     def labeled(self) -> Counts:
         """Requests with a label, failed ones included."""
-        return self.total(self._kind(OUTCOME).query("label != @NONE"))
+        return self.total(_where(self._kind(OUTCOME), label=True))
 
     @cached_property
     def failed(self) -> Counts:
         """Requests whose prediction failed."""
-        return self.total(self._kind(OUTCOME).query("prediction == @NONE"))
+        return self.total(_where(self._kind(OUTCOME), prediction=False))
 
     @cached_property
     def overall(self) -> npt.NDArray[np.bool_]:
@@ -85,6 +87,12 @@ class Series:
         """Per outcome cell, whether what the score is the probability of came true: positive or predicted class."""
         label, prediction = (self.outcomes[name].to_numpy(dtype="int64") for name in ("label", "prediction"))
         return np.asarray(label == (self.positive if self.evaluation.task == "binary" else prediction))
+
+    @cached_property
+    def keys(self) -> Counts:
+        """A number a series that follows from its name alone, for what is drawn at random for it."""
+        names = self.names[["model_version", "slice", "slice_value", "window"]].to_numpy().tolist()
+        return np.array([hashed(json.dumps(name)) for name in names], dtype="int64")
 
     @property
     def positive(self) -> int:
@@ -142,6 +150,17 @@ class Series:
     def _by_kind(self) -> dict[int, pd.DataFrame]:
         kinds = self.cells["kind"].to_numpy(dtype="int64")
         return {int(kind): self.cells[kinds == kind] for kind in np.unique(kinds)}
+
+
+def _where(cells: pd.DataFrame, **there: bool) -> pd.DataFrame:
+    """The cells whose label or prediction is there, or is not."""
+    masks = [(cells[name].to_numpy() != NONE) == wanted for name, wanted in there.items()]
+    return cells[np.logical_and.reduce(masks)]
+
+
+def hashed(text: str) -> int:
+    """A 63-bit number that follows from a text, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()) >> 1
 
 
 def series_of(evaluation: Evaluation, cells: Cells) -> Series:

@@ -40,8 +40,8 @@ def corp(fine: Bins, parts: Decomposition, confidence: float) -> DecompositionLi
     drawn = (n * fitted + ROWS_FOR_MODEL * score) / (n + ROWS_FOR_MODEL)
     prevalence = np.broadcast_to((fine.positives.sum(axis=1)[:, None] + 0.5) / (n + 1), score.shape)
     gains = ((parts.miscalibration, score), (parts.discrimination, prevalence))
-    limits = (_around(part, surplus, t * _error(fine, forecast, drawn)) for part, forecast in gains)
-    return DecompositionLimits(*limits, _uncertainty(fine, parts.uncertainty, confidence))
+    first, second = (_around(part, surplus, t * _error(fine, forecast, drawn)) for part, forecast in gains)
+    return DecompositionLimits(first, second, _uncertainty(fine, parts.uncertainty, confidence))
 
 
 def _levels(fine: Bins, fitted: Floats) -> Floats:

@@ -117,7 +117,7 @@ def binomial_quantile(probability: float, n: ArrayLike, p: ArrayLike) -> Integer
         k = k + low
     while (high := (k > 0) & (bdtr(k - 1.0, size, chance) >= probability)).any():
         k = k - high
-    return k
+    return np.asarray(k)
 
 
 def _few(k: Floats, n: Floats) -> NDArray[np.bool_]:

@@ -66,7 +66,10 @@ def recalibrate(fine: Bins) -> Recalibration:
     lost = _separated(fine) | (np.abs(gradient).max(axis=1) > 1e-6 * fine.support.sum(axis=1))
     errors = np.sqrt(ratio(information[:, ::-1], _determinant(information)[:, None])[:, [0, 2]])
     gain = unless(fine.support.sum(axis=1) == 0, 2 * (reached - start))
-    return Recalibration(*(unless(lost | np.isnan(errors[:, 0]), part) for part in (*beta.T, *errors.T)), gain)
+    intercept, slope, intercept_error, slope_error = (
+        unless(lost | np.isnan(errors[:, 0]), part) for part in (*beta.T, *errors.T)
+    )
+    return Recalibration(intercept, slope, intercept_error, slope_error, gain)
 
 
 def interval(value: Floats, standard_error: Floats, confidence: float) -> Interval:
@@ -144,7 +147,7 @@ def _solve(gradient: Floats, information: Floats) -> Floats:
     second = information[:, 0] * gradient[:, 1] - information[:, 1] * gradient[:, 0]
     alone = ratio(gradient[:, 0], information[:, 0])
     steps = [np.where(np.isnan(determinant), alone, first / determinant), second / determinant]
-    return np.clip(np.nan_to_num(np.stack(steps, axis=1)), -_LARGEST_STEP, _LARGEST_STEP)
+    return np.asarray(np.clip(np.nan_to_num(np.stack(steps, axis=1)), -_LARGEST_STEP, _LARGEST_STEP))
 
 
 def _climb(model: _Model, beta: Floats, step: Floats, reached: Floats) -> tuple[Floats, Floats]:
