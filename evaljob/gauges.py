@@ -106,6 +106,7 @@ STATUS: Mapping[str, Metric] = {
     "run_duration_seconds": Metric("Time that each stage of the last run took", ("stage",)),
     "rows_read": Metric("Rows that the last run read"),
     "full_recounts": Metric("Full recounts since the state was made: first run, changed configuration, repair"),
+    "mlflow_failures": Metric("Runs before the last one that could not log everything to MLflow"),
     "state_drift_cells": Metric("Cells in which the last reconciliation found the state to differ"),
     "build_info": Metric("Always 1, with the version that ran", ("version",)),
 }
@@ -124,6 +125,7 @@ class Status:
     rows_read: int | None = None
     full_recounts: int | None = None
     state_drift_cells: int | None = None
+    mlflow_failures: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -141,11 +143,13 @@ class _Collected(Collector):
         return self._families
 
 
-def results_registry(results: pd.DataFrame, *, with_model: bool = False) -> CollectorRegistry:
+def results_registry(
+    results: pd.DataFrame, offline: Mapping[str, Mapping[str, float]] | None = None, *, with_model: bool = False
+) -> CollectorRegistry:
     """The results as gauges named `evaljob_` + metric, with `_lower` and `_upper` where the metric has an interval.
 
-    Undefined values are NaN samples. `model` is the grouping key of a push and so no label, and all rows must be of one
-    model; `with_model` makes it a label, for several models in one text.
+    `offline` are the offline metrics of each version. Undefined values are NaN samples. `model` is the grouping key of
+    a push and so no label, and all rows must be of one model; `with_model` makes it a label, for several models.
     Raises KeyError with the name of a metric that is not in METRICS.
     """
     unknown = set(results["metric"].unique()) - METRICS.keys()
@@ -153,7 +157,7 @@ def results_registry(results: pd.DataFrame, *, with_model: bool = False) -> Coll
         raise KeyError(min(unknown))
     if not with_model and len(results["model"].unique()) > 1:
         raise ValueError("results of several models cannot share a group")
-    return _registry(_families(results, ("model",) * with_model))
+    return _registry([*_families(results, ("model",) * with_model), *_offline(offline or {})])
 
 
 def status_registry(status: Status) -> CollectorRegistry:
@@ -166,6 +170,7 @@ def status_registry(status: Status) -> CollectorRegistry:
         "rows_read": status.rows_read,
         "full_recounts": status.full_recounts,
         "state_drift_cells": status.state_drift_cells,
+        "mlflow_failures": status.mlflow_failures,
     }
     families = [_family(name, STATUS[name], [{}], [value]) for name, value in single.items() if value is not None]
     stages = [{"stage": stage} for stage in status.durations]
@@ -183,7 +188,8 @@ def text(registry: CollectorRegistry) -> str:
 def metric_table() -> list[tuple[str, tuple[str, ...], bool, str]]:
     """Every metric for the documentation: full name, labels besides the grouping key, whether it has bounds, HELP."""
     results = [(PREFIX + name, SERIES + m.labels, m.interval, m.help) for name, m in METRICS.items()]
-    others = [(PREFIX + name, m.labels, False, m.help) for name, m in [*INSTANTS.items(), *STATUS.items()]]
+    further = [*OFFLINE.items(), *INSTANTS.items(), *STATUS.items()]
+    others = [(PREFIX + name, m.labels, False, m.help) for name, m in further]
     return results + others
 
 
@@ -211,6 +217,13 @@ def _with_bounds(name: str, metric: Metric, rows: pd.DataFrame, names: tuple[str
         for bound in ("lower", "upper"):
             about = Metric(f"{bound.capitalize()} bound of the confidence interval of {PREFIX}{name}", metric.labels)
             yield _family(f"{name}_{bound}", about, labels, rows[bound].tolist())
+
+
+def _offline(offline: Mapping[str, Mapping[str, float]]) -> Iterator[Family]:
+    values = [((version, name), value) for version, metrics in offline.items() for name, value in metrics.items()]
+    for metric, about in OFFLINE.items() if values else ():
+        labels = [dict(zip(about.labels, map(_encodable, key), strict=True)) for key, _ in values]
+        yield _family(metric, about, labels, [value for _, value in values])
 
 
 def _instants(results: pd.DataFrame, key: tuple[str, ...]) -> Iterator[Family]:

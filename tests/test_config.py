@@ -31,7 +31,7 @@ class TestMeaning:
         """The smallest file has the contract's defaults, and no Pushgateway."""
         config = read(tmp_path, MINIMAL)
         assert config.path == tmp_path / "config.yaml"
-        assert (config.database.statement_timeout, config.state.history_retention) == (None, 90 * DAY)
+        assert (config.database.statement_timeout, config.state.history_retention) == (timedelta(hours=1), 90 * DAY)
         assert (config.pushgateway.url, config.pushgateway.job) == (None, "evaljob")
         assert config.pushgateway.timeout == timedelta(seconds=10)
         assert (config.schedule.every, config.schedule.cron, config.schedule.reconcile) == (HOUR / 12, None, None)

@@ -1,5 +1,6 @@
 """The checked configuration, frozen. What each key means stands in the template that `evaljob init` writes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -8,13 +9,16 @@ from pydantic import Field, ValidationInfo, field_validator
 from evaljob.config import prices
 from evaljob.config.places import SqlFile
 from evaljob.config.prices import Costs
-from evaljob.config.sections import Section, Sections
+from evaljob.config.section import Section
+from evaljob.config.sections import Sections
 from evaljob.config.values import (
     Class,
     GroupingValue,
     Label,
+    Name,
     Number,
     PositiveDuration,
+    RunReference,
     Slice,
     Threshold,
     ValueColumn,
@@ -54,6 +58,18 @@ class Metrics(Section):
     fairness: bool = True
 
 
+class Deployment(Section):
+    """Which MLflow runs the deployed versions come from: `runs` names those of some versions.
+
+    A version is looked for among the aliases and numbers of `registered_model`, then among the runs in `experiment`
+    (None: that of the section mlflow) by their tags.
+    """
+
+    experiment: Name | None = None
+    registered_model: Name | None = None
+    runs: Mapping[str, RunReference] = {}
+
+
 class EvaluationKeys(Section):
     """The keys of an evaluation that mean the same in the file and when checked."""
 
@@ -71,6 +87,7 @@ class EvaluationKeys(Section):
     max_slice_values: Whole = Field(default=50, ge=1)
     confidence: Number = Field(default=0.95, gt=0.5, lt=1)
     metrics: Metrics = Metrics()
+    mlflow: Deployment = Deployment()
 
     @field_validator("positive_label")
     @classmethod

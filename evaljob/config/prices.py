@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from evaljob.config.sections import Section
+from evaljob.config.section import Section
 from evaljob.config.values import Class, Name, Number, ValueColumn
 
 

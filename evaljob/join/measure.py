@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from evaljob.ages import MINUTE, exponent_of, factors
 from evaljob.dialect import double, floor_integer, integer_division, microseconds_between, whole_part
 from evaljob.join.plan import (
     BOOKED,
@@ -39,6 +40,7 @@ PERCENT = SCORE_UNIT // 100  # the width of the bins between 0.01 and 0.99
 LARGEST_NUMBER = 1e9  # larger ones are rejected, so that a sum of squares stays within 64 bits
 LONGEST_LATENCY = 1e10  # seconds
 NO_BUCKET = -1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def requests(
@@ -106,6 +108,7 @@ class _Request:
             **self._truth_and_prediction(),
             "lag": sa.case((self.real, microseconds_between(row.c.predicted_at, self.row.c.labeled_at))),
             "latency": self._latency(),
+            "minute": self._minute(),
             **self._values(),
             **self._booked(),
         }
@@ -180,6 +183,13 @@ class _Request:
         seconds = self.row.c.latency_seconds
         return sa.case((_is_latency(seconds), whole_part(double(seconds) * float(MICRO) + 0.5)))
 
+    def _minute(self) -> Column:
+        """Whole minutes from 1970 to the prediction."""
+        if not self.plan.aged:
+            return NULL_INTEGER
+        since = bound(self.plan.predictions, "predicted_at", EPOCH)
+        return integer_division(microseconds_between(since, self.row.c.predicted_at), integer(MINUTE * MICRO))
+
     def _values(self) -> dict[str, Column]:
         columns: dict[str, Column] = {}
         for i, name in enumerate(self.plan.evaluation.values):
@@ -225,6 +235,7 @@ def _numbered(plan: Plan, row: sa.Subquery, sign: int) -> dict[str, Column]:
         **{name: row.c[name] for name in keys},
         "lag": duration_bucket(row.c.lag),
         "latency": duration_bucket(row.c.latency),
+        "age": _age(plan, row),
         **own,
         **{name: row.c[name] for name in (*values, *BOOKED)},
         "sign": integer(sign),
@@ -245,7 +256,7 @@ def _rejected(plan: Plan, source: Source, rows: sa.Subquery, reason: int, t: dat
         "model_version": text("model_version"),
         **{f"slice_{c}": text(c) for c in plan.slice_columns},
         "label": null_of(plan, "label"), "prediction": null_of(plan, "prediction"),
-        "lag": NULL_INTEGER, "latency": NULL_INTEGER, "bin": integer(NO_BUCKET),
+        "lag": NULL_INTEGER, "latency": NULL_INTEGER, "age": NULL_INTEGER, "bin": integer(NO_BUCKET),
         **dict.fromkeys((*plan.sums, *BOOKED), integer(0)),
         "sign": integer(sign),
     }  # fmt: skip
@@ -318,6 +329,17 @@ def duration_bucket(microseconds: Column) -> Column:
     """The logarithmic bucket of a duration; -1 for none or less; NULL for NULL."""
     bucket = whole_part(sa.func.ln(double(microseconds)) / math.log(DURATION_GAMMA))
     return sa.case((microseconds > 0, bucket), (microseconds <= 0, integer(NO_BUCKET)))
+
+
+def _age(plan: Plan, row: sa.Subquery) -> Column:
+    """The bucket of when the prediction was served, as wide as its segment asks for, and whether it has a label."""
+    if not plan.aged:
+        return NULL_INTEGER
+    buckets: dict[int, Column] = {}
+    for number in sorted(set(plan.on_predicted.numbers) - {OUTSIDE}):
+        width, scale, flags = factors(exponent_of(plan.on_predicted, number))
+        buckets[number] = integer_division(row.c.minute, integer(width)) * integer(scale) + integer(flags)
+    return sa.case(buckets, value=row.c.on_predicted) + _count(row.c.label.is_not(None))
 
 
 def segment(segments: Segments, source: Source, stamp: Column, t: datetime, shift: timedelta = timedelta(0)) -> Column:

@@ -17,7 +17,7 @@ Column: TypeAlias = sa.ColumnElement[Any]
 Span: TypeAlias = tuple[datetime, datetime]
 
 # Kinds of cells
-OUTCOME, LAG, LATENCY, BOOKS = range(4)
+OUTCOME, LAG, LATENCY, BOOKS, AGE = range(5)
 # Why a row stays out of every other count; USABLE rows do not
 USABLE, ORPHAN, PREDICTION_ID_NULL, LABEL_ID_NULL, SCORE_INVALID, NUMBER_INVALID = range(6)
 # What else the books count, of requests that are used
@@ -92,6 +92,11 @@ class Plan:
         """What outcome cells sum beside their count."""
         own = [part for name in ERROR_SUMS for part in parts(name)] if self.regression else SCORE_SUMS
         return (*own, *(part for name in value_sums(self.evaluation) for part in parts(name)))
+
+    @property
+    def aged(self) -> bool:
+        """Whether requests are counted by age as well, which has a meaning in windows on `predicted_at` only."""
+        return self.evaluation.metrics.missing and bool(self.on_predicted.windows)
 
     @cached_property
     def horizon(self) -> timedelta | None:
