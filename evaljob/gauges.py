@@ -94,6 +94,9 @@ METRICS: Mapping[str, Metric] = {
     "absolute_error": Metric("Distance of prediction and label, by quantile", ("quantile",), interval=True),
     "r2_score": Metric("Share of the labels' variance that the predictions explain, at most 1", interval=True),
 }
+OFFLINE: Mapping[str, Metric] = {
+    "offline_metric": Metric("What MLflow holds of a version's quality before deployment", ("model_version", "name")),
+}
 INSTANTS: Mapping[str, Metric] = {
     "as_of_timestamp_seconds": Metric("Instant that the results speak for"),
     "window_start_timestamp_seconds": Metric("Start of the window, inclusive", ("window",)),

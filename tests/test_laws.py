@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evaljob.cells import MISSING, Cells
 from evaljob.config import Costs
-from evaljob.config.model import Outcomes
+from evaljob.config import Outcomes
 from evaljob.database import connect
 from evaljob.metrics import evaluate
 from evaljob.window import Timestamp, Window
