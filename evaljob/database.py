@@ -24,7 +24,11 @@ EXTRAS = {
     "duckdb": ("duckdb", "duckdb"),
     "hive": ("spark", "hive"),
 }
-for _name, _class in {"hive": "SparkDialect", "hive.http": "SparkHTTPDialect", "hive.https": "SparkHTTPSDialect"}.items():
+for _name, _class in {
+    "hive": "SparkDialect",
+    "hive.http": "SparkHTTPDialect",
+    "hive.https": "SparkHTTPSDialect",
+}.items():
     sa.dialects.registry.register(_name, "evaljob.spark", _class)
 _SESSION_UTC = {
     "postgresql": "SET TIME ZONE 'UTC'",

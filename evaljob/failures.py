@@ -38,16 +38,16 @@ def passes(error: SQLAlchemyError) -> bool | None:
         return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)  # the low byte: an extended code has more
     if state := getattr(cause, "sqlstate", None):
         return _SQLSTATE.get(state[:2])
-    if type(cause).__module__.startswith(("duckdb", "_duckdb")):
-        return _duckdb(cause)
-    if type(cause).__module__.startswith("pyhive"):
-        return _spark(cause)
+    if of_driver := _BY_DRIVER.get(type(cause).__module__.partition(".")[0]):
+        return of_driver(cause)
     return _MYSQL.get(cause.args[0]) if cause is not None and cause.args else None
 
 
 def _spark(cause: BaseException | None) -> bool | None:
     status = getattr(cause.args[0], "status", None) if cause is not None and cause.args else None
     if status is None:  # the server did not answer
+        return True
+    if "TIMEDOUT" in (status.errorMessage or ""):
         return True
     return _SQLSTATE.get((status.sqlState or "")[:2])
 
@@ -57,3 +57,6 @@ def _duckdb(cause: BaseException | None) -> bool | None:
     if kind == "IOException":  # of a file that another process writes, or of one that is no database
         return "lock" in str(cause)
     return True if kind in ("InterruptException", "OutOfMemoryException") else None
+
+
+_BY_DRIVER = {"duckdb": _duckdb, "_duckdb": _duckdb, "pyhive": _spark}

@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.processes import (
@@ -39,9 +40,13 @@ __all__ = [
     "prometheus",
     "pushgateway",
     "scrape_config",
+    "spark",
     "wait_until",
     "wipe",
 ]
+
+SERVERS = Path(__file__).parents[1] / ".servers"
+SLOW = 110.0  # seconds to start at most
 
 
 @contextmanager
@@ -123,6 +128,32 @@ def mariadb() -> Iterator[str]:
         command = [program("mariadbd"), *common, *network, *files, *text, *fast]
         with running(command, folder, lambda: "ready for connections" in text_of(folder / "log")):
             yield f"mysql+pymysql://root@{LOOPBACK}:{port}/mysql?charset=utf8mb4"
+
+
+@contextmanager
+def spark() -> Iterator[str]:
+    """A Spark Thrift server of two cores, with what makes small statements fast. Yields a SQLAlchemy URL."""
+    port = free_port()
+    home = spark_home()
+    small = {"spark.sql.shuffle.partitions": 2, "spark.sql.adaptive.enabled": "false", "spark.ui.enabled": "false"}
+    with directory("spark") as folder:
+        places = {"spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.local.dir": f"{folder}/local"}
+        settings = [f"--conf={name}={value}" for name, value in (small | places).items()]
+        listen = [f"thrift.port={port}", f"thrift.bind.host={LOOPBACK}", "authentication=NOSASL"]
+        server = ["--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal"]
+        hive = [word for setting in listen for word in ("--hiveconf", f"hive.server2.{setting}")]
+        submit = [f"{home}/bin/spark-submit", "--master=local[2]", "--driver-memory=1g"]
+        command = ["env", f"SPARK_HOME={home}", *submit, *settings, *server, *hive]
+        with running(command, folder, lambda: listens(port), timeout=SLOW):
+            yield f"hive://{LOOPBACK}:{port}/default?auth=NOSASL"
+
+
+def spark_home() -> Path:
+    """Where PySpark lies in the environment of the servers, which `make servers` builds."""
+    found = sorted(SERVERS.glob("lib/python3.*/site-packages/pyspark"))
+    if not found:
+        raise ServerError("pyspark is not installed: `make servers` installs it")
+    return found[-1]
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None) -> str:

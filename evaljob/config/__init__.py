@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from evaljob.config.document import parse
 from evaljob.config.environment import interpolate
 from evaljob.config.explain import problems
-from evaljob.config.model import Calibration, Config, Costs, Evaluation, LabelsDefault, Outcomes
+from evaljob.config.model import Calibration, Config, Costs, Evaluation, LabelsDefault, Outcomes, Partition
 from evaljob.config.names import shared
 from evaljob.config.places import BASE
 from evaljob.config.problems import Problem, report, within
@@ -30,6 +30,7 @@ __all__ = [
     "Evaluation",
     "LabelsDefault",
     "Outcomes",
+    "Partition",
     "Pushgateway",
     "Schedule",
     "StateStore",
