@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+_POINTS = 72  # of an inch
 WIDTH, HEIGHT = 4.7, 2.9  # inches: the page shows a figure a little larger, on a phone and on a desk
 VARIABLES = ("ink", "muted", "line", "paper", "one", "two", "three", "soft", "good", "bad")
 INK, MUTED, LINE, PAPER, ONE, TWO, THREE, SOFT, GOOD, BAD = (f"#0{i:x}f0e{i:x}" for i in range(len(VARIABLES)))
@@ -68,11 +69,22 @@ class Chart:
         self.svg = ""
 
     @contextmanager
-    def drawing(self, height: float = HEIGHT) -> Iterator[Axes]:
-        """Axes to draw on; afterwards `svg` is there."""
+    def drawing(self, height: float = HEIGHT, *, beside: float = 6, labeled: bool = True) -> Iterator[Axes]:
+        """Axes to draw on; afterwards `svg` is there.
+
+        They leave room for `beside` points on their right, and for axes that are `labeled`. It is the same in all
+        figures, so that those above each other line up; fitting it to the letters would take twice the time.
+        """
         with _LOCK, rc_context(_SETTINGS | {"svg.hashsalt": self._name}):  # type: ignore[arg-type]
-            figure = Figure(figsize=(WIDTH, height), layout="constrained")
+            figure = Figure(figsize=(WIDTH, height))
             FigureCanvasSVG(figure)
+            width, tall = WIDTH * _POINTS, height * _POINTS
+            figure.subplots_adjust(
+                left=(56 if labeled else 42) / width,
+                right=1 - beside / width,
+                bottom=(36 if labeled else 22) / tall,
+                top=1 - 8 / tall,
+            )
             yield figure.add_subplot()
             text = io.StringIO()
             with warnings.catch_warnings():

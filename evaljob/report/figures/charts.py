@@ -15,6 +15,7 @@ from evaljob.statistics.arrays import Floats, Integers, Numbers
 
 _VERSIONS = (ONE, TWO, THREE)
 _DAY = 86_400.0
+_LONGEST = 9  # letters beside a line
 _SMALL = 2.3  # inches: the height of a trend
 _SHOWN = (4, 96)  # percentiles of a version's values that a trend makes room for
 _LAGS = (1.0, 60.0, 3600.0, 86_400.0, 604_800.0, 2_592_000.0, 31_536_000.0)
@@ -36,18 +37,18 @@ class Line:
 def trend(name: str, total: Line, versions: Sequence[Line], form: Form) -> str:
     """A value over time with its band, and beside it the versions'."""
     chart = Chart(name)
-    with chart.drawing(_SMALL) as axes:
+    with chart.drawing(_SMALL, beside=52, labeled=False) as axes:
         times = _days(total.times)
         axes.fill_between(times, total.lower, total.upper, color=SOFT, linewidth=0)
         for line, colour in zip(versions, _VERSIONS, strict=False):
             axes.plot(_days(line.times), line.value, color=colour, linewidth=1.2)
         axes.plot(times, total.value, color=INK, linewidth=2.0)
+        axes.set_xlim(times[0], times[-1])
         _limit(axes, total, versions)
         _mark_ends(axes, [(total, INK), *zip(versions, _VERSIONS, strict=False)])
         _dated(axes)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: form(y)))
-        axes.margins(x=0.01)
     return chart.svg
 
 
@@ -177,6 +178,10 @@ def _limit(axes: Axes, total: Line, versions: Sequence[Line]) -> None:
     axes.set_ylim(low - margin, high + margin)
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
 def _days(times: Sequence[datetime]) -> list[float]:
     """Instants as matplotlib counts them."""
     return [t.timestamp() / _DAY for t in times]
@@ -204,7 +209,7 @@ def _mark_ends(axes: Axes, lines: Sequence[tuple[Line, str]]) -> None:
         return
     low, high = axes.get_ylim()
     for at, (_, line, colour) in zip(_apart([place for place, _, _ in told], 0.13 * (high - low)), told, strict=True):
-        axes.annotate(line.name, (_days(line.times[-1:])[0], at), xytext=(5, 0), textcoords="offset points",
+        axes.annotate(_short(line.name), (_days(line.times[-1:])[0], at), xytext=(5, 0), textcoords="offset points",
                       color=colour, va="center", annotation_clip=False, fontsize=9.5)  # fmt: skip
 
 
