@@ -84,5 +84,5 @@ def _reliability(judged: Judged, found: Scores) -> Figure:
 def _calibration(judged: Judged) -> list[Table]:
     """What scores are judged by, in one table."""
     told = [(m, judged.numbers.get(m.metric, judged.total, **m.labels)) for m in _SCORE_MEASURES]
-    rows = [[Cell(m.title), number_cell(m, x), Cell(m.explained)] for m, x in told if x.defined]
-    return [Table("Calibration and proper scores", ["Measure", "Value", "Meaning"], rows, "list")] if rows else []
+    rows = [[Cell(m.title, m.explained), number_cell(m, x)] for m, x in told if x.defined]
+    return [Table("Calibration and proper scores", ["Measure", "Value"], rows, "list")] if rows else []

@@ -36,7 +36,9 @@ def versions(judged: Judged) -> Table | None:
     rows = [
         [Cell(n.name(v)), number_cell(measure, x), Cell("", bar=scale.bar(x)), Cell(f"{x.support:,}")] for v, x in found
     ]
-    return Table(f"{measure.title} by version", ["Version", measure.title, "Interval", "Support"], rows, "bars")
+    return Table(
+        f"{measure.title} by version", ["Version", measure.title, scale.heading(measure), "Support"], rows, "bars"
+    )
 
 
 def _tile(judged: Judged, measure: Measure) -> Tile | None:

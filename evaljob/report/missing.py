@@ -43,8 +43,9 @@ def books(judged: Judged) -> Block:
         *(_book(judged, metric, title, windows) for metric, title in _BOOKS),
         *_rejected(judged, windows),
     ]
-    table = Table("What was counted, and what could not be used", ["", *windows], rows, "numbers")
-    return Block("books", "What was missing", "Every row of both logs is in these books.", tables=[table])
+    table = Table("What was counted, and what could not be used", ["", *windows], rows, "books")
+    intro = "Every row of both logs is in these books."
+    return Block("books", "What was missing", intro, tables=[table], notes=_none_rejected(judged, windows))
 
 
 _COUNTED = (("Predictions", "predictions"), ("Labeled and not failed: support", "support"))
@@ -75,7 +76,7 @@ def _quantiles(judged: Judged) -> Table:
                 *(Cell(n.seconds(x.value), n.interval(n.seconds, x)) for x in found),
                 Cell(f"{found[0].support:,}"),
             ])  # fmt: skip
-    return Table("Percentiles", ["", "p50", "p95", "p99", "Measured"], rows, "numbers")
+    return Table("Percentiles", ["", "p50", "p95", "p99", "Measured"], rows, "books")
 
 
 def _row(judged: Judged, title: str, metric: str, windows: list[str]) -> list[Cell]:
@@ -105,10 +106,24 @@ def _book(judged: Judged, metric: str, title: str, windows: list[str]) -> list[C
 
 
 def _rejected(judged: Judged, windows: list[str]) -> Iterator[list[Cell]]:
-    reasons = dict.fromkeys(r for w in windows for r in judged.numbers.by("rejected_rows", Series(w), "reason"))
-    for reason in reasons:
+    """A row for each reason that occurs."""
+    for reason in _reasons(judged, windows):
         found = [judged.numbers.get("rejected_rows", Series(w), reason=reason) for w in windows]
-        yield [
-            Cell(f"Rejected: {reason.replace('_', ' ')}"),
-            *(Cell(f"{x.value:,.0f}" if x.defined else n.UNDEFINED) for x in found),
-        ]
+        if any(x.value > 0 for x in found):
+            counts = [Cell(f"{x.value:,.0f}" if x.defined else n.UNDEFINED) for x in found]
+            yield [Cell(f"Rejected: {reason.replace('_', ' ')}"), *counts]
+
+
+def _none_rejected(judged: Judged, windows: list[str]) -> list[str]:
+    """The reasons that do not occur."""
+    reasons = _reasons(judged, windows)
+    none = [
+        r
+        for r in reasons
+        if not any(judged.numbers.get("rejected_rows", Series(w), reason=r).value > 0 for w in windows)
+    ]
+    return [f"No row was rejected for: {n.listed([r.replace('_', ' ') for r in none])}."] if none else []
+
+
+def _reasons(judged: Judged, windows: list[str]) -> list[str]:
+    return list(dict.fromkeys(r for w in windows for r in judged.numbers.by("rejected_rows", Series(w), "reason")))

@@ -94,6 +94,10 @@ class Scale:
         self.low, self.high = self.low - margin, self.high + margin
         self.reference = None if reference is None or not reference.defined else self._at(reference.value)
 
+    def heading(self, measure: Measure) -> str:
+        """What stands above the bars: where the scale begins and ends."""
+        return f"Interval, on {measure.form(self.low)} to {measure.form(self.high)}"
+
     def bar(self, number: Number) -> Bar | None:
         """The bar of a number, None where it is undefined."""
         if not number.defined:

@@ -66,7 +66,7 @@ def _cost(judged: Judged) -> Measure | None:
 def _table(judged: Judged, measure: Measure, known: list[_Slice]) -> Table:
     scale, cost = Scale([s.main for s in known], judged.main), _cost(judged)
     errors = measure.metric == "accuracy_ratio"
-    head = ["Slice", measure.title, "Interval", "Support"]
+    head = ["Slice", measure.title, scale.heading(measure), "Support"]
     head += ["Share of requests", "Share of errors"] if errors else []
     head += [cost.heading] if cost is not None else []
     rows = []
