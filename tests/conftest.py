@@ -78,6 +78,12 @@ def mariadb_database(mariadb_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def mlflow_url() -> str:
+    """URL of the session's MLflow tracking server. What tests leave there stays: each takes names of its own."""
+    return shared.url(Path(os.environ[SESSION]), "mlflow")
+
+
 @contextmanager
 def _database(server: str, drop: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"

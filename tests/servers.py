@@ -5,11 +5,13 @@ which refuse root, run as an account of their own. `make servers` installs the p
 """
 
 import json
+import os
 import signal
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.processes import (
@@ -26,6 +28,8 @@ from tests.processes import (
     wait_until,
 )
 
+_SERVERS = Path(__file__).parents[1] / ".servers" / "bin"  # what `make servers` installs from PyPI
+
 __all__ = [
     "ServerError",
     "answers",
@@ -34,6 +38,7 @@ __all__ = [
     "instant_query",
     "listens",
     "mariadb",
+    "mlflow",
     "postgres",
     "program",
     "prometheus",
@@ -125,10 +130,25 @@ def mariadb() -> Iterator[str]:
             yield f"mysql+pymysql://root@{LOOPBACK}:{port}/mysql?charset=utf8mb4"
 
 
-def fetch(url: str, method: str = "GET", body: bytes | None = None) -> str:
+@contextmanager
+def mlflow() -> Iterator[str]:
+    """An MLflow tracking server and model registry. Yields http://127.0.0.1:PORT."""
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    silent = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with directory("mlflow") as folder:
+        storage = [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--default-artifact-root={folder}/artifacts"]
+        network = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+        command = [str(_SERVERS / "mlflow"), "server", *storage, *network]
+        with running(command, folder, lambda: answers(f"{url}/health"), environment=silent):
+            yield url
+
+
+def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
     """The body of an HTTP answer, never through a proxy. Raises OSError: connection refused, or an error status."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(urllib.request.Request(url, data=body, method=method), timeout=10) as answer:  # noqa: S310  (http)
+    request = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310  (http)
+    with direct.open(request, timeout=10) as answer:
         return str(answer.read().decode())
 
 
