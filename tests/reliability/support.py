@@ -109,13 +109,14 @@ def connected(url: str) -> Iterator[sa.Connection]:
         yield connection
 
 
-# A process that, when it comes to a function of evaljob, says so by a file and goes on when there is another one.
+# A process that, when it first comes to a function of evaljob, says so by a file and waits for another file.
 MEET = """
 import importlib, os, signal, time
 def meet(module, name, stop):
     module = importlib.import_module(module)
     original = getattr(module, name)
     def met(*arguments, **named):
+        setattr(module, name, original)
         open("met", "w").close()
         if stop:
             os.kill(os.getpid(), signal.SIGSTOP)
