@@ -22,7 +22,14 @@ EXTRAS = {
     "mysql": ("mysql", "mysql+pymysql"),
     "mariadb": ("mysql", "mariadb+pymysql"),
     "duckdb": ("duckdb", "duckdb"),
+    "hive": ("spark", "hive"),
 }
+for _name, _class in {
+    "hive": "SparkDialect",
+    "hive.http": "SparkHTTPDialect",
+    "hive.https": "SparkHTTPSDialect",
+}.items():
+    sa.dialects.registry.register(_name, "evaljob.spark", _class)
 _DEAD_PEER = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}  # seconds
 _SESSION_READ_ONLY = {
     "postgresql": "SET default_transaction_read_only = on",
@@ -34,6 +41,7 @@ _SESSION_UTC = {
     "mysql": "SET time_zone = '+00:00'",
     "mariadb": "SET time_zone = '+00:00'",
     "duckdb": "SET TimeZone = 'UTC'",
+    "hive": "SET spark.sql.session.timeZone = UTC",
 }
 
 
@@ -72,7 +80,9 @@ def shown(url: str) -> str:
 
 def reason(error: SQLAlchemyError) -> str:
     """What the database said, on one line, without the statement and its values."""
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    cause = getattr(error, "orig", None) or error
+    status = getattr(cause.args[0], "status", None) if cause.args else None  # Spark's answer, with the server's stack
+    return str(status.errorMessage if status is not None else cause).strip().splitlines()[0]
 
 
 def _arguments(url: sa.URL, *, read_only: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from evaljob import gauges, history, join, journal, push
+from evaljob import gauges, history, join, journal, push, tracking
 from evaljob.advance import Advanced, advance
 from evaljob.attempts import persistently
 from evaljob.config import Config, Evaluation
@@ -24,6 +24,7 @@ from evaljob.join import Plan
 from evaljob.metrics import evaluate
 from evaljob.source import open_sources
 from evaljob.state import OvertakenError, Store, SupersededError, fingerprint
+from evaljob.tracking.kept import Kept, load
 
 INDEXED = ("sqlite", "postgresql", *MYSQL)  # engines that find rows by an index instead of a scan
 RESTORATIONS = 3  # each is overtaken only by a worker that has pushed meanwhile
@@ -41,6 +42,7 @@ class Run:
     clock: bool = False  # whether `as_of` is the clock's instant, and not one that was asked for
     results: pd.DataFrame | None = None
     advanced: Advanced | None = None
+    mlflow: Kept | None = None  # what is known of MLflow when the run begins; None: not configured
     error: EvaljobError | None = None
     superseded: bool = False
     durations: dict[str, float] = field(default_factory=dict)
@@ -79,6 +81,7 @@ def run(
         each(config, runs, partial(_evaluate, full=full))
         if pushing:
             publish(config, runs)
+            track(config, runs)
         tell(runs)
     return exit_code(runs), runs
 
@@ -138,6 +141,18 @@ def _outcome(run_: Run) -> dict[str, Any]:
         "results": 0 if run_.results is None else len(run_.results),
         **known,
     }
+
+
+def track(config: Config, runs: list[Run]) -> None:
+    """Log the results to MLflow, where it is configured: after the push, with no say in how the run ended."""
+    if config.mlflow.tracking_uri is None:
+        return
+    results = {run_.model: run_.results for run_ in runs if run_.results is not None and not run_.superseded}
+    try:
+        with store(config) as states:
+            tracking.track(config, states.engine, results)
+    except (EvaljobError, sa.exc.SQLAlchemyError) as error:
+        logger.warning("MLflow: what became of it cannot be stored: %s", error)
 
 
 def exit_code(runs: list[Run]) -> int:
@@ -226,10 +241,11 @@ def digest_of(config: Config, plan: Plan) -> str:
     return fingerprint(plan, shown(config.database.url.get_secret_value()))
 
 
-def unplaceable(connection: sa.Connection, plan: Plan) -> dict[str, int]:
+def unplaceable(connection: sa.Connection, plan: Plan, as_of: datetime) -> dict[str, int]:
     """Rows that no window can hold for want of a timestamp, by reason."""
     logs_ = {source.log.removesuffix("s"): source for source in (plan.predictions, plan.labels)}
-    found = {log: connection.execute(join.unplaceable(source)).mappings().one() for log, source in logs_.items()}
+    counts_of = {log: join.unplaceable(plan, source, as_of) for log, source in logs_.items()}
+    found = {log: connection.execute(counts).mappings().one() for log, counts in counts_of.items()}
     return {f"{log}_{name}_null": rows for log, counts in found.items() for name, rows in counts.items()}
 
 
@@ -264,13 +280,14 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
     plan, states = work.plan, work.states
     with run_.stage("load"):
         old = states.load(run_.model)
+        run_.mlflow = known_of_mlflow(work, run_.model)
     if run_.clock and old is not None and run_.as_of < old.as_of:
         run_.superseded = True
         logger.warning("%s: stands at %s, which is later than now; nothing is done", run_.model, old.as_of)
         return
     with run_.stage("count"):
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
-        missing = unplaceable(work.connection, plan)
+        missing = unplaceable(work.connection, plan, run_.as_of)
     with run_.stage("metrics"):
         results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
     with run_.stage("store"), states.engine.begin() as transaction:
@@ -278,6 +295,14 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
             states.replace(transaction, run_.model, advanced.state)
         keep(transaction, work.config, results)
     run_.results, run_.advanced = results, advanced
+
+
+def known_of_mlflow(work: Work, model: str) -> Kept | None:
+    """What earlier runs have found in MLflow, None where it is not configured."""
+    if work.config.mlflow.tracking_uri is None:
+        return None
+    with work.states.engine.connect() as connection:
+        return load(connection, model)
 
 
 def keep(transaction: sa.Connection, config: Config, results: pd.DataFrame) -> None:
@@ -324,7 +349,8 @@ def _push(config: Config, run_: Run, states: Store, budget: push.Budget) -> None
 def _push_results(config: Config, run_: Run, results: pd.DataFrame, budget: push.Budget) -> None:
     try:
         with run_.stage("push"):
-            push.push_results(config.pushgateway, run_.model, gauges.results_registry(results), budget)
+            registry = gauges.results_registry(results, run_.mlflow.offline if run_.mlflow else None)
+            push.push_results(config.pushgateway, run_.model, registry, budget)
     except PushError as error:
         run_.error = error
 
@@ -353,4 +379,5 @@ def status(run_: Run) -> gauges.Status:
     """How a run ended, for the gateway."""
     done = run_.advanced
     known = (None, None, None) if done is None else (done.rows_read, done.state.full_recounts, done.state.drift_cells)
-    return gauges.Status(run_.error is None, datetime.now(UTC), run_.durations, *known)
+    told = gauges.Status(run_.error is None, datetime.now(UTC), run_.durations, *known)
+    return told if run_.mlflow is None else replace(told, mlflow_failures=run_.mlflow.failures)

@@ -25,6 +25,7 @@ _SETTINGS = {
     "postgresql": "SET statement_timeout = {milliseconds}",
     "mariadb": "SET max_statement_time = {seconds}",
     "mysql": "SET max_execution_time = {milliseconds}",
+    "hive": "SET spark.sql.thriftServer.queryTimeout = {seconds:.0f}",
 }
 
 
