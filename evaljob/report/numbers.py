@@ -79,6 +79,13 @@ class Numbers:
         place = self._labels.index(label)
         return {further[place]: number for further, number in self._found.get((metric, series), {}).items()}
 
+    def pairs(self, metric: str, series: Series, first: str, second: str) -> dict[tuple[str, str], Number]:
+        """The same by two of its own labels."""
+        if not {first, second} <= set(self._labels):
+            return {}
+        i, j = (self._labels.index(label) for label in (first, second))
+        return {(own[i], own[j]): number for own, number in self._found.get((metric, series), {}).items()}
+
     def series(self, metric: str) -> Iterator[Series]:
         """The series that have a metric."""
         return (series for found, series in self._found if found == metric)
