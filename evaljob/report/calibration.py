@@ -1,6 +1,5 @@
 """Whether scores mean what they say: the reliability diagram, the scores by label, calibration in numbers."""
 
-
 from evaljob.report import figures
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import Measure, positive
@@ -15,7 +14,9 @@ _MEASURES = (
     Measure("calibration_bias", "Bias", "mean score minus observed frequency; above 0 is too high"),
     Measure("calibration_slope", "Slope", "1 is calibrated; below 1 scores are too extreme"),
     Measure("calibration_intercept", "Intercept", "0 is calibrated"),
-    Measure("calibration_p_value", "p-value", "chance of such a slope and intercept, were the scores calibrated"),
+    Measure(
+        "calibration_p_value", "p-value", "chance of such a slope and intercept, were the scores calibrated", "chance"
+    ),
     Measure(
         "brier_score", "Brier score", "mean squared distance; the sum of the next three, discrimination subtracted"
     ),

@@ -56,8 +56,10 @@ def _cost(judged: Judged, series: Series, scores: Scores) -> Figure:
     data = Table("Cost by threshold", ["Threshold", f"{currency} each", "Interval"], rows, "data")
     summary = f"As predicted, a request cost {n.money(made.value)} {currency}."
     if best.defined:
-        bounds = f" ({n.interval(n.plain, best)})" if best.bounded else ""
-        summary += f" The threshold {best.value:.2g}{bounds} would have cost least, {n.money(least.value)} {currency}."
+        bounds = f" ({n.interval(n.rough, best)})" if best.bounded else ""
+        summary += (
+            f" The threshold {n.rough(best.value)}{bounds} would have cost least, {n.money(least.value)} {currency}."
+        )
     return Figure(f"Cost per prediction by threshold, {currency}", svg, summary, data)
 
 
