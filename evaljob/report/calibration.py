@@ -49,9 +49,8 @@ def _by_label(judged: Judged, found: Spread) -> Figure:
         [Cell(f"{low:.3g} to {high:.3g}"), *(Cell(f"{int(k):,}") for k in pair)]
         for low, high, *pair in zip(histogram.edges[:-1], histogram.edges[1:], *counts, strict=True)
     ]
-    return Figure(
-        "Scores by label", svg, found.summary(names), Table("Scores by label", ["Score", *names], rows, "data")
-    )
+    title = "Scores by label" if judged.evaluation.task == "binary" else "Scores by outcome"
+    return Figure(title, svg, found.summary(names), Table(title, ["Score", *names], rows, "data"))
 
 
 def _labels(judged: Judged) -> list[str]:
