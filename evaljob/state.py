@@ -184,7 +184,8 @@ def fingerprint(plan: Plan, database: str) -> str:
         "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
         "ages": plan.aged,
         "sources": [
-            (source.log, source.sql, sorted(source.kinds.items())) for source in (plan.predictions, plan.labels)
+            (source.log, source.sql, sorted(source.kinds.items()), source.partition and source.partition.model_dump())
+            for source in (plan.predictions, plan.labels)
         ],
     }
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
