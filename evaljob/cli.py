@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import click
 
+from evaljob import journal, termination
 from evaljob.errors import ConfigError, EvaljobError
 
 if TYPE_CHECKING:
@@ -75,7 +76,15 @@ def _config_option(command: Callable[..., None]) -> Callable[..., None]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="evaljob")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
-def cli(*, verbose: bool) -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the log on standard error is written; json: an object a line.",
+)
+@click.pass_context
+def cli(context: click.Context, log_format: Literal["text", "json"], *, verbose: bool) -> None:
     """Rolling-window quality metrics of deployed models, exact while their labels arrive late.
 
     \b
@@ -85,11 +94,9 @@ def cli(*, verbose: bool) -> None:
               evaljob worker      does so on its own schedule
     Exit codes: 0 done and pushed; 1 the evaluation failed; 2 configuration or usage; 3 evaluated, but not pushed.
     """  # noqa: D301  (\b is click's mark for a paragraph to leave as it is)
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    journal.configure(log_format, logging.DEBUG if verbose else logging.INFO)
+    if context.invoked_subcommand != "worker":  # which ends its run first
+        termination.heed()
     logging.getLogger("apscheduler").setLevel(logging.INFO if verbose else logging.WARNING)
 
 

@@ -79,6 +79,12 @@ def mariadb_database(mariadb_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def mlflow_url() -> str:
+    """URL of the session's MLflow tracking server. What tests leave there stays: each takes names of its own."""
+    return shared.url(Path(os.environ[SESSION]), "mlflow")
+
+
+@pytest.fixture(scope="session")
 def spark_url() -> str:
     """SQLAlchemy URL of the session's Spark Thrift server. Parquet files are read by their path."""
     return shared.url(Path(os.environ[SESSION]), "spark")

@@ -5,6 +5,7 @@ which refuse root, run as an account of their own. `make servers` installs the p
 """
 
 import json
+import os
 import signal
 import urllib.parse
 import urllib.request
@@ -27,6 +28,9 @@ from tests.processes import (
     wait_until,
 )
 
+_SERVERS = Path(__file__).parents[1] / ".servers" / "bin"  # what `make servers` installs from PyPI
+SLOW = 110.0  # seconds that a Java server may take to start
+
 __all__ = [
     "ServerError",
     "answers",
@@ -35,6 +39,7 @@ __all__ = [
     "instant_query",
     "listens",
     "mariadb",
+    "mlflow",
     "postgres",
     "program",
     "prometheus",
@@ -44,9 +49,6 @@ __all__ = [
     "wait_until",
     "wipe",
 ]
-
-SERVERS = Path(__file__).parents[1] / ".servers"
-SLOW = 110.0  # seconds to start at most
 
 
 @contextmanager
@@ -131,11 +133,29 @@ def mariadb() -> Iterator[str]:
 
 
 @contextmanager
+def mlflow() -> Iterator[str]:
+    """An MLflow tracking server and model registry. Yields http://127.0.0.1:PORT."""
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    silent = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with directory("mlflow") as folder:
+        storage = [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--default-artifact-root={folder}/artifacts"]
+        network = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+        command = [str(_SERVERS / "mlflow"), "server", *storage, *network]
+        with running(command, folder, lambda: answers(f"{url}/health"), environment=silent):
+            yield url
+
+
+@contextmanager
 def spark() -> Iterator[str]:
     """A Spark Thrift server of two cores, with what makes small statements fast. Yields a SQLAlchemy URL."""
     port = free_port()
     home = spark_home()
-    small = {"spark.sql.shuffle.partitions": 2, "spark.sql.adaptive.enabled": "false", "spark.ui.enabled": "false"}
+    small = {
+        "spark.sql.shuffle.partitions": 2, "spark.sql.adaptive.enabled": "false", "spark.ui.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }  # fmt: skip
     with directory("spark") as folder:
         places = {"spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.local.dir": f"{folder}/local"}
         settings = [f"--conf={name}={value}" for name, value in (small | places).items()]
@@ -143,23 +163,26 @@ def spark() -> Iterator[str]:
         server = ["--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal"]
         hive = [word for setting in listen for word in ("--hiveconf", f"hive.server2.{setting}")]
         submit = [f"{home}/bin/spark-submit", "--master=local[2]", "--driver-memory=1g"]
-        command = ["env", f"SPARK_HOME={home}", *submit, *settings, *server, *hive]
-        with running(command, folder, lambda: listens(port), timeout=SLOW):
+        command = [*submit, *settings, *server, *hive]
+        with running(
+            command, folder, lambda: listens(port), timeout=SLOW, environment=os.environ | {"SPARK_HOME": home}
+        ):
             yield f"hive://{LOOPBACK}:{port}/default?auth=NOSASL"
 
 
-def spark_home() -> Path:
+def spark_home() -> str:
     """Where PySpark lies in the environment of the servers, which `make servers` builds."""
-    found = sorted(SERVERS.glob("lib/python3.*/site-packages/pyspark"))
+    found = sorted(_SERVERS.parent.glob("lib/python3.*/site-packages/pyspark"))
     if not found:
         raise ServerError("pyspark is not installed: `make servers` installs it")
-    return found[-1]
+    return str(found[-1])
 
 
-def fetch(url: str, method: str = "GET", body: bytes | None = None) -> str:
+def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:
     """The body of an HTTP answer, never through a proxy. Raises OSError: connection refused, or an error status."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(urllib.request.Request(url, data=body, method=method), timeout=10) as answer:  # noqa: S310  (http)
+    request = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310  (http)
+    with direct.open(request, timeout=10) as answer:
         return str(answer.read().decode())
 
 

@@ -23,6 +23,7 @@ SERVERS: dict[str, Start] = {
     "pushgateway": servers.pushgateway,
     "postgres": servers.postgres,
     "mariadb": servers.mariadb,
+    "mlflow": servers.mlflow,
     "spark": servers.spark,
 }
 _keepers: list[subprocess.Popen[bytes]] = []  # referenced, because a forgotten Popen warns

@@ -8,7 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from evaljob.config.model import Config, Evaluation, EvaluationKeys, Partition
 from evaljob.config.places import SqlFile
-from evaljob.config.sections import Section, Sections
+from evaljob.config.section import Section
+from evaljob.config.sections import Sections
 from evaljob.config.values import Duration, Name, PositiveDuration
 from evaljob.window import Timestamp, Window
 

@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from evaljob.dialect import grouping_mask
 from evaljob.join.measure import NULL_TEXT, integer, nameless, null_of, requests
 from evaljob.join.partition import without_day
-from evaljob.join.plan import BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
+from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
 from evaljob.join.resolve import affected, rows_of
 from evaljob.source import Source
+from evaljob.window import OUTSIDE
 
 __all__ = ["Plan", "full", "step", "unplaceable"]
 
@@ -79,6 +80,9 @@ def _by_union(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
         for number, group in enumerate(plan.groups)
         for kind in kinds
     ]
+    if plan.aged:
+        aged = (AGE, usable & rows.c.age.is_not(None), (), "age", ())
+        cells.append(_grouped(plan, rows, (0, ()), aged, signed=signed))
     return sa.select(sa.union_all(*cells).subquery("cells"))
 
 
@@ -95,9 +99,10 @@ def _grouped(
     code, condition, classes, bucket, sums = kind
     slices = {f"slice_{c}": rows.c[f"slice_{c}"] if c in columns else NULL_TEXT for c in plan.slice_columns}
     outcome = {c: rows.c[c] if c in classes else null_of(plan, c) for c in CLASSES}
-    keys = [*_of(rows, PLACE), *_of(rows, (f"slice_{c}" for c in columns)), *_of(rows, classes), rows.c[bucket]]
+    place = {name: rows.c[name] for name in PLACE} | ({"on_labeled": integer(OUTSIDE)} if code == AGE else {})
+    keys = [*_of(rows, _place(code)), *_of(rows, (f"slice_{c}" for c in columns)), *_of(rows, classes), rows.c[bucket]]
     totals = [*(_total(rows, name, signed=signed) for name in sums), *[integer(0)] * (_width(plan) - len(sums))]
-    named = {"kind": integer(code), "group": integer(number), **{c: rows.c[c] for c in PLACE}, **slices, **outcome}
+    named = {"kind": integer(code), "group": integer(number), **place, **slices, **outcome}
     counted = {"bucket": rows.c[bucket], "n": _count(rows, signed=signed), **_numbered(totals)}
     return sa.select(*[x.label(name) for name, x in (named | counted).items()]).where(condition).group_by(*keys)
 
@@ -106,13 +111,16 @@ def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[An
     """All groupings in one pass over rows that nobody keeps: column stores hash them all at once."""
     members = {OUTCOME: (*CLASSES, "bin"), LAG: ("lag",), LATENCY: ("latency",), BOOKS: ()}
     slices = [f"slice_{c}" for c in plan.slice_columns]
-    marks = ["bin", "lag", "latency", *slices]
+    buckets = ["bin", "lag", "latency", *["age"] * plan.aged]
+    marks = [*buckets, *slices]
     sets = [
-        (kind, number, {"reason", *PLACE, *(f"slice_{c}" for c in group), *names})
+        (kind, number, {"reason", *_place(kind), *(f"slice_{c}" for c in group), *names})
         for number, group in enumerate(plan.groups)
         for kind, names in members.items()
     ]
-    keys = [*PLACE, "reason", *slices, *CLASSES, "bin", "lag", "latency"]
+    if plan.aged:
+        sets.append((AGE, 0, {"reason", *_place(AGE), "age"}))
+    keys = [*PLACE, "reason", *slices, *CLASSES, *buckets]
     grouped = (
         sa.select(
             grouping_mask(*_of(rows, marks)).label("set_"),
@@ -126,20 +134,30 @@ def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[An
         .subquery("grouped")
     )
     codes = {_mask(marks, names): (kind, number) for kind, number, names in sets}
-    return _told_apart(plan, grouped, codes)
+    return _told_apart(plan, grouped, codes, buckets)
 
 
-def _told_apart(plan: Plan, grouped: sa.Subquery, codes: dict[int, tuple[int, int]]) -> sa.Select[Any]:
+def _told_apart(
+    plan: Plan, grouped: sa.Subquery, codes: dict[int, tuple[int, int]], buckets: Sequence[str]
+) -> sa.Select[Any]:
     """The rows of all grouping sets in the shape of the union: kind and group by the set's mask."""
     c = grouped.c
     kind, number = (sa.case({mask: integer(code[i]) for mask, code in codes.items()}, value=c.set_) for i in (0, 1))
-    bucket = sa.case((kind == BOOKS, c.reason), else_=sa.func.coalesce(c.bin, c.lag, c.latency))
+    bucket = sa.case((kind == BOOKS, c.reason), else_=sa.func.coalesce(*_of(grouped, buckets)))
     pairs = zip_longest((c[name] for name in plan.sums), (c[name] for name in BOOKED), fillvalue=integer(0))
     totals = [sa.case((kind == BOOKS, booked), else_=own) for own, booked in pairs]
-    place = {name: c[name] for name in (*PLACE, *(f"slice_{name}" for name in plan.slice_columns), *CLASSES)}
+    place: dict[str, Column] = {
+        name: c[name] for name in (*PLACE, *(f"slice_{name}" for name in plan.slice_columns), *CLASSES)
+    }
+    place["on_labeled"] = sa.func.coalesce(c.on_labeled, integer(OUTSIDE))
     named = {"kind": kind, "group": number, **place, "bucket": bucket, "n": c.n, **_numbered(totals)}
     wanted = sa.and_(bucket.is_not(None), sa.or_(kind == BOOKS, c.reason == USABLE))
     return sa.select(*[x.label(name) for name, x in named.items()]).where(wanted)
+
+
+def _place(kind: int) -> tuple[str, ...]:
+    """The columns that tell where cells of a kind lie: ages are asked for in windows on `predicted_at` only."""
+    return tuple(name for name in PLACE if kind != AGE or name != "on_labeled")
 
 
 def _mask(marks: Sequence[str], names: set[str]) -> int:

@@ -4,12 +4,12 @@ A day's name differs by at most one from zone to zone, so a day more at either e
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from evaljob.source import Source
+from evaljob.source import Source, column_type
 from evaljob.types import Kind
 
 Condition: TypeAlias = sa.ColumnElement[bool]
@@ -58,5 +58,20 @@ def _day(kind: Kind, t: datetime) -> sa.ColumnElement[Any]:
         return sa.literal(int(f"{day:%Y%m%d}"), sa.BigInteger())
     if kind in ("timestamp", "timestamptz"):
         midnight = datetime.combine(day, time(), UTC if kind == "timestamptz" else None)
-        return sa.literal(midnight, sa.DateTime(timezone=kind == "timestamptz"))
-    return sa.literal(day, sa.Date()) if kind == "date" else sa.literal(day.isoformat(), sa.String())
+        return sa.literal(midnight, column_type(kind))
+    return sa.literal(day, Day()) if kind == "date" else sa.literal(day.isoformat(), sa.String())
+
+
+class Day(sa.types.TypeDecorator[date]):
+    """A date."""
+
+    impl = sa.Date
+    cache_ok = True
+
+    def literal_processor(self, dialect: sa.Dialect) -> Any:
+        """The value as it stands in the text of `evaljob sql`: Trino takes no text for a date."""
+        return _typed if dialect.name == "trino" else super().literal_processor(dialect)
+
+
+def _typed(day: date) -> str:
+    return f"DATE '{day.isoformat()}'"

@@ -11,24 +11,43 @@ import sqlalchemy as sa
 from evaljob.config import Evaluation
 from evaljob.dialect import exact_text
 from evaljob.join.partition import days_of
-from evaljob.source import Source
+from evaljob.source import AWARE, Source
 from evaljob.window import Segments
 
 Column: TypeAlias = sa.ColumnElement[Any]
 Span: TypeAlias = tuple[datetime, datetime]
 
 # Kinds of cells
-OUTCOME, LAG, LATENCY, BOOKS = range(4)
+OUTCOME, LAG, LATENCY, BOOKS, AGE = range(5)
 # Why a row stays out of every other count; USABLE rows do not
 USABLE, ORPHAN, PREDICTION_ID_NULL, LABEL_ID_NULL, SCORE_INVALID, NUMBER_INVALID = range(6)
 # What else the books count, of requests that are used
 BOOKED = ("duplicates", "corrections", "retracted", "too_late", "latency_invalid", "values_invalid")
 SCORE_SUMS = ("score", "squared_score", "log_score", "log_rest")
-ERROR_SUMS = ("error", "absolute_error", "squared_error", "label", "squared_label")
+MICRO = 10**6
+# Real numbers that are summed, with the unit that their whole part counts: products of two of them are in millions, so
+# that the sum over nine million rows stays within 64 bits however large they are.
+ERROR_SUMS = {
+    "error": 1,
+    "absolute_error": 1,
+    "squared_error": MICRO,
+    "label": 1,
+    "squared_label": MICRO,
+    "label_error": MICRO,
+}
+
+
+def value_sums(evaluation: Evaluation) -> dict[str, int]:
+    """Likewise of the value columns: the i-th one and its square."""
+    return {
+        name: unit
+        for i in range(len(evaluation.values))
+        for name, unit in ((f"value_{i}", 1), (f"squared_value_{i}", MICRO))
+    }
 
 
 def parts(name: str) -> tuple[str, str]:
-    """The names of the two integers that hold a real number exactly: its whole part, and the rest in millionths."""
+    """The names of the two integers that hold a real number: how many whole units, and the rest in millionths of 1."""
     return f"{name}_whole", f"{name}_micro"
 
 
@@ -73,7 +92,12 @@ class Plan:
     def sums(self) -> tuple[str, ...]:
         """What outcome cells sum beside their count."""
         own = [part for name in ERROR_SUMS for part in parts(name)] if self.regression else SCORE_SUMS
-        return (*own, *(part for i in range(len(self.evaluation.values)) for part in parts(f"value_{i}")))
+        return (*own, *(part for name in value_sums(self.evaluation) for part in parts(name)))
+
+    @property
+    def aged(self) -> bool:
+        """Whether requests are counted by age as well, which has a meaning in windows on `predicted_at` only."""
+        return self.evaluation.metrics.missing and bool(self.on_predicted.windows)
 
     @cached_property
     def horizon(self) -> timedelta | None:
@@ -127,7 +151,7 @@ class Plan:
 def bound(source: Source, column: str, t: datetime) -> Column:
     """An aware instant as a bind value that compares with a timestamp column: aware for aware ones, else naive UTC."""
     if source.kinds[column] == "timestamptz":
-        return sa.literal(t.astimezone(UTC), sa.DateTime(timezone=True))
+        return sa.literal(t.astimezone(UTC), AWARE)
     return sa.literal(t.astimezone(UTC).replace(tzinfo=None), Stamp())
 
 
@@ -143,7 +167,7 @@ class Stamp(sa.types.TypeDecorator[datetime]):
     """A naive UTC timestamp.
 
     On SQLite it is text that ends before the zeros of its fraction, which orders rightly against text with any number
-    of digits: '00.5' is not above '00.500'.
+    of digits: '00.5' is not above '00.500'. On ClickHouse it is text because its driver would drop the fraction.
     """
 
     impl = sa.DateTime
@@ -151,20 +175,29 @@ class Stamp(sa.types.TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
         """The value as the driver takes it."""
-        if value is None or dialect.name != "sqlite":
+        if value is None or dialect.name not in _AS_TEXT:
             return value
         text = value.isoformat(" ")
         return text.rstrip("0") if "." in text else text
 
+    def literal_processor(self, dialect: sa.Dialect) -> Any:
+        """The value as it stands in the text of `evaljob sql`: Trino takes no text for a timestamp."""
+        if dialect.name == "trino":
+            return lambda value: f"TIMESTAMP '{value.isoformat(' ')}'"
+        return super().literal_processor(dialect)
+
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Text on SQLite, microseconds on MySQL and MariaDB, which would drop them."""
-        if dialect.name == "sqlite":
+        """Text where it is bound as such, microseconds on MySQL and MariaDB, which would drop them."""
+        if dialect.name in _AS_TEXT:
             return sa.String()
         if dialect.name in ("mysql", "mariadb"):
             from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415  (only where it is used)
 
             return DATETIME(fsp=6)
         return sa.DateTime()
+
+
+_AS_TEXT = ("sqlite", "clickhousedb")
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
