@@ -154,14 +154,19 @@ def later(row: Row) -> Row:
 
 
 def test_the_plan_shows_which_partitions_are_read(spark_url: str, tmp_path: Path) -> None:
-    """A full count reads four days and one at either end; a step finds its new rows in fewer."""
+    """A window of 30 days and a day of lag, at noon of May 3rd: a full count reads 31 days and one at either end.
+
+    A step finds the requests that anything happened to where rows come in and where they leave: the window, or
+    the reach of its labels.
+    """
     write(tmp_path, fixture("binary", plain=20))
     with connected(spark_url) as connection:
-        bounded = planned(connection, tmp_path, **PARTITIONED, max_lag=timedelta(days=1))
-        counted = partitions_read(connection, join.full(bounded, AS_OF[2]))
-        assert counted == {"(day >= 2024-04-30), (day <= 2024-05-04)"}
-        moved = partitions_read(connection, join.step(bounded, AS_OF[1], AS_OF[2]))
-        assert moved == {"x"}
+        bounded = planned(connection, tmp_path, **PARTITIONED, max_lag=timedelta(days=1), windows=(window("30d"),))
+        everything = "(day >= 2024-04-01), (day <= 2024-05-04)"
+        assert partitions_read(connection, join.full(bounded, AS_OF[2])) == {everything}
+        found = partitions_read(connection, join.step(bounded, AS_OF[1], AS_OF[2]))
+        some = "(((day >= 2024-04-01) AND (day <= 2024-04-04)) OR ((day >= 2024-05-02) AND (day <= 2024-05-04)))"
+        assert found == {everything, *(", ".join(parts) for parts in ((some, everything), (everything, some)))}
 
 
 def partitions_read(connection: sa.Connection, statement: sa.Select[Any]) -> set[str]:

@@ -13,6 +13,7 @@ from evaljob.source import Source, column_type
 from evaljob.types import Kind
 
 Condition: TypeAlias = sa.ColumnElement[bool]
+Span: TypeAlias = tuple[datetime, datetime]
 MARGIN = timedelta(days=1)
 
 
@@ -30,17 +31,28 @@ def days(source: Source, rows: sa.FromClause, low: datetime | None, high: dateti
     return [*lower, *upper]
 
 
-def days_of(source: Source, column: str, spans: Iterable[tuple[datetime, datetime]]) -> list[Condition]:
-    """The partitions of rows whose timestamp `column` lies in one of the spans.
+def days_of(source: Source, column: str, spans: Iterable[Span]) -> list[Condition]:
+    """The partitions of rows whose timestamp `column` lies in one of the spans, which are in order.
 
     A row is not known before its own timestamp, so a bound on one of them is a bound on the day of the other.
     """
     if source.partition is None:
         return []
-    below = column in (source.partition_of, source.stamp)
-    above = column in (source.partition_of, source.known)
-    bounded = [days(source, source.rows, a if below else None, b if above else None) for a, b in spans]
-    return [sa.or_(*[sa.and_(*bounds) for bounds in bounded])]
+    low = column in (source.partition_of, source.stamp)
+    high = column in (source.partition_of, source.known)
+    read = [days(source, source.rows, a if low else None, b if high else None) for a, b in merged(spans, 2 * MARGIN)]
+    return [sa.or_(*[sa.and_(*bounds) for bounds in read])]
+
+
+def merged(spans: Iterable[Span], gap: timedelta = timedelta(0)) -> list[Span]:
+    """Spans in order of their start, with those that overlap or are at most a `gap` apart made one."""
+    found: list[Span] = []
+    for start, end in spans:
+        if found and start - found[-1][1] <= gap:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def without_day(source: Source, low: datetime | None) -> list[Condition]:
@@ -49,6 +61,18 @@ def without_day(source: Source, low: datetime | None) -> list[Condition]:
     if source.partition is None or not read:
         return []
     return [sa.or_(*read, source.rows.c[source.partition.column].is_(None))]
+
+
+def date_of(value: Any) -> date | None:
+    """The day that a value of a partition column names, as the driver returns it; None: it names none."""
+    if isinstance(value, datetime):
+        return (value.astimezone(UTC) if value.tzinfo else value).date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value)[: len("YYYY-MM-DD")])
+    except ValueError:
+        return None
 
 
 def _day(kind: Kind, t: datetime) -> sa.ColumnElement[Any]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from evaljob.config import Evaluation
 from evaljob.dialect import exact_text
-from evaljob.join.partition import days_of
+from evaljob.join.partition import days_of, merged
 from evaljob.source import AWARE, Source
 from evaljob.window import Segments
 
@@ -130,7 +130,7 @@ class Plan:
         ages: dict[str, set[timedelta]] = {source.known: {timedelta(0)}}
         ages.setdefault(source.stamp, set()).update(self._edge_ages(source))
         return {
-            name: _merged((before - age, after - age) for age in sorted(found, reverse=True))
+            name: merged((before - age, after - age) for age in sorted(found, reverse=True))
             for name, found in ages.items()
         }
 
@@ -198,14 +198,3 @@ class Stamp(sa.types.TypeDecorator[datetime]):
 
 
 _AS_TEXT = ("sqlite", "clickhousedb")
-
-
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    """Spans sorted by start, with those that touch or overlap made one."""
-    merged: list[Span] = []
-    for start, end in spans:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
