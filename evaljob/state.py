@@ -87,7 +87,12 @@ class Store:
 
         Damaged cells come back as `unreadable`, never as numbers.
         """
-        with self.engine.connect() as connection:
+        return self.read(self.engine, model)
+
+    @staticmethod
+    def read(engine: sa.Engine, model: str) -> State | None:
+        """The same from tables that are only read, and are there."""
+        with engine.connect() as connection:
             row = connection.execute(sa.select(STATE).where(STATE.c.model == model)).one_or_none()
         if row is None:
             return None

@@ -28,7 +28,7 @@ from tests.processes import (
     wait_until,
 )
 
-_SERVERS = Path(__file__).parents[1] / ".servers" / "bin"  # what `make servers` installs from PyPI
+SERVERS = Path(__file__).parents[1] / ".servers"  # what `make servers` installs from PyPI
 SLOW = 110.0  # seconds that a Java server may take to start
 
 __all__ = [
@@ -141,7 +141,7 @@ def mlflow() -> Iterator[str]:
     with directory("mlflow") as folder:
         storage = [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--default-artifact-root={folder}/artifacts"]
         network = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
-        command = [str(_SERVERS / "mlflow"), "server", *storage, *network]
+        command = [str(SERVERS / "bin" / "mlflow"), "server", *storage, *network]
         with running(command, folder, lambda: answers(f"{url}/health"), environment=silent):
             yield url
 
@@ -172,7 +172,7 @@ def spark() -> Iterator[str]:
 
 def spark_home() -> str:
     """Where PySpark lies in the environment of the servers, which `make servers` builds."""
-    found = sorted(_SERVERS.parent.glob("lib/python3.*/site-packages/pyspark"))
+    found = sorted(SERVERS.glob("lib/python3.*/site-packages/pyspark"))
     if not found:
         raise ServerError("pyspark is not installed: `make servers` installs it")
     return str(found[-1])

@@ -161,7 +161,7 @@ def _place(kind: int) -> tuple[str, ...]:
 
 
 def _mask(marks: Sequence[str], names: set[str]) -> int:
-    """What `grouping_mask` gives for a set: a bit a mark, the first the highest, set where it is not grouped by."""
+    """What `grouping_mask(marks)` gives for a set: a bit a column, the first the highest, set where not grouped by."""
     return sum((name not in names) << (len(marks) - 1 - i) for i, name in enumerate(marks))
 
 
