@@ -85,9 +85,9 @@ def _recounted(
 
 def _counted(connection: sa.Connection, plan: Plan, statement: sa.Select[Any]) -> tuple[Cells, int]:
     """The statement's cells, and how many requests it went through."""
-    result = connection.execution_options(yield_per=BATCH).execute(statement)
     read = Counter[str]()
-    cells = collect(plan, list(result.keys()), _metered(result, read))
+    with connection.execute(statement, execution_options={"yield_per": BATCH}) as result:  # not of what follows
+        cells = collect(plan, list(result.keys()), _metered(result, read))
     return cells, read["requests"]
 
 

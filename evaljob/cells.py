@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaljob.join.plan import BOOKED, BOOKS, OUTCOME, SCORE_SUMS, Plan
-from evaljob.window import OUTSIDE
+from evaljob.join.plan import AGE, BOOKED, BOOKS, OUTCOME, SCORE_SUMS, Plan
+from evaljob.window import OUTSIDE, Window
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 Levels: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -71,7 +71,7 @@ class Cells:
         """The same cells with only the levels in use, in sorted order: equal sets of cells have equal frames."""
         used = {name: self._used(name) for name in self.levels}
         recoded = self._recoded(used)
-        return Cells(recoded.frame.sort_values(list(KEY), ignore_index=True), used)
+        return Cells(_in_order(recoded.frame), used)
 
     def identical(self, other: "Cells") -> bool:
         """Whether both hold the same cells with the same counts and sums."""
@@ -146,6 +146,7 @@ def _from_rows(plan: Plan, rows: pd.DataFrame) -> Cells:
         on: _int(rows[column])[places]
         for on, column in (("predicted_at", "on_predicted"), ("labeled_at", "on_labeled"))
     }
+    kinds = _int(base["kind"])
     parts = [
         _summed(
             base[mask].assign(window=w, slice=s, slice_value=codes[mask])[
@@ -154,9 +155,14 @@ def _from_rows(plan: Plan, rows: pd.DataFrame) -> Cells:
         )
         for w, window in enumerate(plan.evaluation.windows)
         for s, (codes, grouped) in enumerate(coded)
-        if (mask := grouped & np.isin(segments[window.on], _segments(plan, w))).any()
+        if (mask := _counting(window, s, kinds) & grouped & np.isin(segments[window.on], _segments(plan, w))).any()
     ]
     return Cells(pd.concat([empty(plan).frame, *parts], ignore_index=True), levels)
+
+
+def _counting(window: Window, slice_: int, kinds: Codes) -> npt.NDArray[np.bool_]:
+    """Which kinds of cells a window and slice have: ages are counted of all rows together, and by prediction only."""
+    return np.asarray((kinds != AGE) | (window.on == "predicted_at" and slice_ == 0))
 
 
 def _segments(plan: Plan, window: int) -> list[int]:
@@ -253,6 +259,13 @@ def _summed(frame: pd.DataFrame) -> pd.DataFrame:
     sums = {name: np.add.reduceat(frame[name].to_numpy()[order], starts) for name in frame.columns if name not in KEY}
     some = np.any([total != 0 for total in sums.values()], axis=0)
     return pd.DataFrame({name: values[some] for name, values in (keys | sums).items()})
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame sorted by key, which it mostly is."""
+    together, order = packed([frame[name].to_numpy() for name in KEY])
+    sorted_already = bool((together[1:] >= together[:-1]).all())
+    return frame.reset_index(drop=True) if sorted_already else frame.iloc[order].reset_index(drop=True)
 
 
 def packed(columns: Sequence[Codes]) -> tuple[Codes, Codes]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from evaljob import job, push
+from evaljob import job, push, tracking
 from evaljob.cells import class_name
 from evaljob.config import Config, Evaluation
 from evaljob.database import reason, shown
@@ -27,11 +27,13 @@ class Finding:
 
 
 def check(config: Config) -> Iterator[Finding]:
-    """Look at every evaluation's logs, at evaljob's own tables and at the Pushgateway; one failure hides no other."""
+    """Look at the logs of every evaluation, evaljob's tables, the gateway and MLflow; one failure hides no other."""
     for evaluation in config.evaluations:
         yield from _logs(config, evaluation)
     yield _tried("state", lambda: _state(config))
     yield _tried("pushgateway", lambda: _gateway(config))
+    if config.mlflow.tracking_uri is not None:
+        yield _tried("mlflow", lambda: tracking.check(config))
 
 
 def _logs(config: Config, evaluation: Evaluation) -> Iterator[Finding]:

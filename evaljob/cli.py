@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import click
 
+from evaljob import journal, termination
 from evaljob.errors import ConfigError, EvaljobError
 
 if TYPE_CHECKING:
@@ -75,7 +76,15 @@ def _config_option(command: Callable[..., None]) -> Callable[..., None]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="evaljob")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
-def cli(*, verbose: bool) -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the log on standard error is written; json: an object a line.",
+)
+@click.pass_context
+def cli(context: click.Context, log_format: Literal["text", "json"], *, verbose: bool) -> None:
     """Rolling-window quality metrics of deployed models, exact while their labels arrive late.
 
     \b
@@ -85,11 +94,9 @@ def cli(*, verbose: bool) -> None:
               evaljob worker      does so on its own schedule
     Exit codes: 0 done and pushed; 1 the evaluation failed; 2 configuration or usage; 3 evaluated, but not pushed.
     """  # noqa: D301  (\b is click's mark for a paragraph to leave as it is)
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    journal.configure(log_format, logging.DEBUG if verbose else logging.INFO)
+    if context.invoked_subcommand != "worker":  # which ends its run first
+        termination.heed()
     logging.getLogger("apscheduler").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
@@ -133,7 +140,7 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
 def worker(path: Path) -> None:
     """Evaluate on the configuration's schedule until SIGTERM.
 
-    Serves /healthz and /metrics on `worker.host:port`.
+    Serves /healthz, /metrics and the report (at /) on `worker.host:port`.
 
     \b
     Example:  evaljob worker --config /etc/evaljob/config.yaml
@@ -236,6 +243,38 @@ def history(path: Path, slices: tuple[str, ...], output: str, **given: Any) -> N
         frames = (block.frame() for block in past.blocks(connection, selection))
         for text in listing.FORMS[output](frames):
             _say(text.encode(errors="backslashreplace"))
+
+
+@cli.command()
+@_config_option
+@click.option(
+    "--output",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    default=Path("report.html"),
+    show_default=True,
+    help="The file to write; - is standard output.",
+)
+@click.option(
+    "--days", type=click.IntRange(min=1), default=30, show_default=True, help="How much of the history trends show."
+)
+def report(path: Path, file: Path, days: int) -> None:
+    """Write one HTML page about every model, for people, from the state and the history.
+
+    It fetches nothing, so that it can be sent and kept. Needs the extra `report`. The worker serves it at /.
+
+    \b
+    Example:  evaljob run && evaljob report --output /var/www/models.html
+    """  # noqa: D301
+    from evaljob import config  # noqa: PLC0415
+    from evaljob import report as pages  # noqa: PLC0415
+
+    page = pages.report(config.load(path), datetime.now(UTC), days)
+    if file == Path("-"):
+        _say(page.encode())
+    else:
+        pages.write(file, page)
+        click.echo(f"wrote {file}")
 
 
 @cli.command()

@@ -22,12 +22,26 @@ EXTRAS = {
     "mysql": ("mysql", "mysql+pymysql"),
     "mariadb": ("mysql", "mariadb+pymysql"),
     "duckdb": ("duckdb", "duckdb"),
+    "hive": ("spark", "hive"),
+}
+for _name, _class in {
+    "hive": "SparkDialect",
+    "hive.http": "SparkHTTPDialect",
+    "hive.https": "SparkHTTPSDialect",
+}.items():
+    sa.dialects.registry.register(_name, "evaljob.spark", _class)
+_DEAD_PEER = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}  # seconds
+_SESSION_READ_ONLY = {
+    "postgresql": "SET default_transaction_read_only = on",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
 }
 _SESSION_UTC = {
     "postgresql": "SET TIME ZONE 'UTC'",
     "mysql": "SET time_zone = '+00:00'",
     "mariadb": "SET time_zone = '+00:00'",
     "duckdb": "SET TimeZone = 'UTC'",
+    "hive": "SET spark.sql.session.timeZone = UTC",
 }
 
 
@@ -37,9 +51,9 @@ def connect(
 ) -> sa.Engine:
     """An engine for a SQLAlchemy URL, which the configuration has under `key`, whose sessions speak UTC.
 
-    `read_only` engines refuse to make a missing SQLite or DuckDB file and never write to it. A statement that takes
-    longer than `statement_timeout` is ended by the server, or by us where there is none. The same engine comes back for
-    the same arguments, so that a worker compiles its statements once.
+    `read_only` engines refuse to make a missing SQLite or DuckDB file and never write; servers hold them to that. A
+    statement that takes longer than `statement_timeout` is ended by the server, or by us where there is none. The same
+    engine comes back for the same arguments, so that a worker compiles its statements once.
     Raises ConfigError when the driver is not installed (naming the extra), or the file is missing or no database.
     """
     parsed = sa.make_url(url)
@@ -66,7 +80,9 @@ def shown(url: str) -> str:
 
 def reason(error: SQLAlchemyError) -> str:
     """What the database said, on one line, without the statement and its values."""
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    cause = getattr(error, "orig", None) or error
+    status = getattr(cause.args[0], "status", None) if cause.args else None  # Spark's answer, with the server's stack
+    return str(status.errorMessage if status is not None else cause).strip().splitlines()[0]
 
 
 def _arguments(url: sa.URL, *, read_only: bool) -> dict[str, Any]:
@@ -75,8 +91,14 @@ def _arguments(url: sa.URL, *, read_only: bool) -> dict[str, Any]:
         return {"connect_args": {"read_only": True}}
     if backend in ("postgresql", "mysql", "mariadb"):
         # The snapshot makes the books and the cells of one run agree with each other.
-        return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
+        return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ", "connect_args": _connection_bounds(url)}
     return {}
+
+
+def _connection_bounds(url: sa.URL) -> dict[str, Any]:
+    """What makes libpq notice a server that is gone without a word; what the URL says about it is left alone."""
+    known = url.get_driver_name() in ("psycopg", "psycopg2")
+    return {name: seconds for name, seconds in _DEAD_PEER.items() if known and name not in url.query}
 
 
 def _on_connect(engine: sa.Engine, backend: str, *, read_only: bool) -> None:
@@ -90,6 +112,8 @@ def _on_connect(engine: sa.Engine, backend: str, *, read_only: bool) -> None:
         elif backend in _SESSION_UTC:
             with closing(connection.cursor()) as cursor:
                 cursor.execute(_SESSION_UTC[backend])
+                if read_only and backend in _SESSION_READ_ONLY:
+                    cursor.execute(_SESSION_READ_ONLY[backend])
             connection.commit()  # a rollback would take the setting back
 
 

@@ -111,7 +111,22 @@ def _infix(operator: str) -> Any:
 
 compiles(integer_division)(_infix("/"))
 compiles(integer_division, "duckdb")(_infix("//"))
-compiles(integer_division, *MYSQL, "hive", "databricks", "sparksql")(_infix("DIV"))
+compiles(integer_division, *MYSQL, "hive", "databricks")(_infix("DIV"))
+
+
+class grouping_mask(GenericFunction[int]):  # noqa: N801
+    """`grouping_mask(a, b, ...)`: a bit a column, the first the highest, set in rows that are not grouped by it."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(grouping_mask)
+def _(element: grouping_mask, compiler: SQLCompiler, **kw: Any) -> str:
+    # GROUPING takes several columns on some engines only.
+    columns = [compiler.process(clause, **kw) for clause in element.clauses]
+    bits = [f"GROUPING({column}) * {1 << i}" for i, column in enumerate(reversed(columns))]
+    return f"({' + '.join(reversed(bits))})"
 
 
 class microseconds_between(GenericFunction[int]):  # noqa: N801
@@ -125,6 +140,13 @@ class microseconds_between(GenericFunction[int]):  # noqa: N801
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"TIMESTAMPDIFF(MICROSECOND, {start}, {end})"
+
+
+@compiles(microseconds_between, "hive", "databricks")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    # Timestamps with and without a time zone alike: a cast to the former is none at all in sessions that speak UTC.
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"(unix_micros(CAST({end} AS TIMESTAMP)) - unix_micros(CAST({start} AS TIMESTAMP)))"
 
 
 @compiles(microseconds_between, "duckdb")

@@ -23,3 +23,9 @@ class PushError(EvaljobError):
     """The results are evaluated and stored, but the Pushgateway did not take them."""
 
     exit_code = 3
+
+
+class TrackingError(EvaljobError):
+    """MLflow did not take the results, which are pushed all the same: a run only counts it, a check tells it."""
+
+    exit_code = 3

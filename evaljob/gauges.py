@@ -1,7 +1,7 @@
 """Results and run status as Prometheus metrics: the only place that knows metric names, labels and HELP texts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -51,29 +51,51 @@ METRICS: Mapping[str, Metric] = {
     "specificity_ratio": Metric("True negatives by actual negatives of the class", ("class",), interval=True),
     "prevalence_ratio": Metric("Requests labeled as the class by support", ("class",), interval=True),
     "predicted_ratio": Metric("Requests predicted as the class by support", ("class",), interval=True),
+    "confusion": Metric("Requests labeled as the class by the predicted class, overall", ("class", "predicted")),
     "roc_auc": Metric("Area under the ROC curve, at the resolution of the score bins", interval=True),
     "average_precision": Metric("Average precision, at the resolution of the score bins", interval=True),
     "expected_calibration_error": Metric("Mean distance of score and observed frequency over the bins", interval=True),
+    "expected_calibration_error_debiased": Metric("The same less its upward bias where bins are small", interval=True),
+    "calibration_error": Metric("Expected calibration error over either kind of bins", ("strategy",), interval=True),
+    "calibration_error_debiased": Metric("The same less its upward bias", ("strategy",), interval=True),
     "maximum_calibration_error": Metric("Largest distance of score and observed frequency of a bin", interval=True),
     "calibration_bias": Metric("Mean score minus observed frequency; above 0 is overconfident", interval=True),
+    "calibration_slope": Metric("Slope of logistic recalibration; below 1: scores too extreme", interval=True),
+    "calibration_intercept": Metric("Intercept of logistic recalibration; 0 when calibrated", interval=True),
+    "calibration_p_value": Metric("Chance of slope and intercept as far from 1 and 0, were the scores calibrated"),
     "brier_score": Metric("Mean squared distance of score and outcome; 0 is perfect", interval=True),
-    "brier_miscalibration": Metric("Part of the Brier score that recalibration would remove"),
-    "brier_discrimination": Metric("Part of the uncertainty that the scores resolve"),
-    "brier_uncertainty": Metric("Brier score of always predicting the observed frequency"),
+    "brier_miscalibration": Metric("Part of the Brier score that recalibration would remove", interval=True),
+    "brier_discrimination": Metric("Part of the uncertainty that the scores resolve", interval=True),
+    "brier_uncertainty": Metric("Brier score of always predicting the observed frequency", interval=True),
     "log_loss": Metric("Mean logarithmic loss in nats, of scores clipped to [1e-6, 1 - 1e-6]", interval=True),
     "reliability_support": Metric("Requests in a bin of the reliability diagram, overall", ("bin",)),
-    "reliability_mean_predicted": Metric("Mean score in a bin of the diagram", ("bin",)),
+    "reliability_mean_predicted": Metric(
+        "Mean score in a bin of the diagram; bounds of the observed frequency were it right", ("bin",), interval=True
+    ),
     "reliability_observed_ratio": Metric("Observed frequency in a bin of the diagram", ("bin",), interval=True),
-    "label_lag_seconds": Metric("Time from prediction to label; 0 when the label came first", ("quantile",)),
-    "prediction_latency_seconds": Metric("Time a prediction took, as logged", ("quantile",)),
-    "cost": Metric("Cost of the outcomes, in the configured currency"),
-    "cost_per_prediction": Metric("Cost of the outcomes by support, in the configured currency"),
-    "value_sum": Metric("Sum of a value column of the labels", ("column",)),
-    "value_per_prediction": Metric("Sum of a value column of the labels by predictions", ("column",)),
-    "mean_absolute_error": Metric("Mean distance of prediction and label"),
-    "root_mean_squared_error": Metric("Root of the mean squared distance of prediction and label"),
-    "mean_error": Metric("Mean of prediction minus label; above 0 is too high"),
-    "r2_score": Metric("Share of the labels' variance that the predictions explain, at most 1"),
+    "threshold_precision_ratio": Metric("Precision, were this the threshold, overall", ("threshold",), interval=True),
+    "threshold_recall_ratio": Metric("Recall, were this the threshold, overall", ("threshold",), interval=True),
+    "threshold_cost_per_prediction": Metric("Cost, were this the threshold, overall", ("threshold",), interval=True),
+    "cheapest_threshold": Metric("Threshold that would have cost least, overall; a hint", interval=True),
+    "cheapest_threshold_cost_per_prediction": Metric(
+        "Cost at the cheapest threshold, by scored support", interval=True
+    ),
+    "label_lag_seconds": Metric(
+        "Time from prediction to label; 0 when the label came first", ("quantile",), interval=True
+    ),
+    "prediction_latency_seconds": Metric("Time a prediction took, as logged", ("quantile",), interval=True),
+    "cost": Metric("Cost of the outcomes, in the configured currency", interval=True),
+    "cost_per_prediction": Metric("Cost of the outcomes by support, in the configured currency", interval=True),
+    "value_sum": Metric("Sum of a value column of the labels", ("column",), interval=True),
+    "value_per_prediction": Metric("Sum of a value column of the labels by predictions", ("column",), interval=True),
+    "mean_absolute_error": Metric("Mean distance of prediction and label", interval=True),
+    "root_mean_squared_error": Metric("Root of the mean squared distance of prediction and label", interval=True),
+    "mean_error": Metric("Mean of prediction minus label; above 0 is too high", interval=True),
+    "absolute_error": Metric("Distance of prediction and label, by quantile", ("quantile",), interval=True),
+    "r2_score": Metric("Share of the labels' variance that the predictions explain, at most 1", interval=True),
+}
+OFFLINE: Mapping[str, Metric] = {
+    "offline_metric": Metric("What MLflow holds of a version's quality before deployment", ("model_version", "name")),
 }
 INSTANTS: Mapping[str, Metric] = {
     "as_of_timestamp_seconds": Metric("Instant that the results speak for"),
@@ -87,6 +109,7 @@ STATUS: Mapping[str, Metric] = {
     "run_duration_seconds": Metric("Time that each stage of the last run took", ("stage",)),
     "rows_read": Metric("Rows that the last run read"),
     "full_recounts": Metric("Full recounts since the state was made: first run, changed configuration, repair"),
+    "mlflow_failures": Metric("Runs before the last one that could not log everything to MLflow"),
     "state_drift_cells": Metric("Cells in which the last reconciliation found the state to differ"),
     "build_info": Metric("Always 1, with the version that ran", ("version",)),
 }
@@ -105,6 +128,7 @@ class Status:
     rows_read: int | None = None
     full_recounts: int | None = None
     state_drift_cells: int | None = None
+    mlflow_failures: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -122,11 +146,13 @@ class _Collected(Collector):
         return self._families
 
 
-def results_registry(results: pd.DataFrame, *, with_model: bool = False) -> CollectorRegistry:
+def results_registry(
+    results: pd.DataFrame, offline: Mapping[str, Mapping[str, float]] | None = None, *, with_model: bool = False
+) -> CollectorRegistry:
     """The results as gauges named `evaljob_` + metric, with `_lower` and `_upper` where the metric has an interval.
 
-    Undefined values are NaN samples. `model` is the grouping key of a push and so no label, and all rows must be of one
-    model; `with_model` makes it a label, for several models in one text.
+    `offline` are the offline metrics of each version. Undefined values are NaN samples. `model` is the grouping key of
+    a push and so no label, and all rows must be of one model; `with_model` makes it a label, for several models.
     Raises KeyError with the name of a metric that is not in METRICS.
     """
     unknown = set(results["metric"].unique()) - METRICS.keys()
@@ -134,7 +160,7 @@ def results_registry(results: pd.DataFrame, *, with_model: bool = False) -> Coll
         raise KeyError(min(unknown))
     if not with_model and len(results["model"].unique()) > 1:
         raise ValueError("results of several models cannot share a group")
-    return _registry(_families(results, ("model",) * with_model))
+    return _registry([*_families(results, ("model",) * with_model), *_offline(offline or {})])
 
 
 def status_registry(status: Status) -> CollectorRegistry:
@@ -147,12 +173,13 @@ def status_registry(status: Status) -> CollectorRegistry:
         "rows_read": status.rows_read,
         "full_recounts": status.full_recounts,
         "state_drift_cells": status.state_drift_cells,
+        "mlflow_failures": status.mlflow_failures,
     }
     families = [_family(name, STATUS[name], [{}], [value]) for name, value in single.items() if value is not None]
     stages = [{"stage": stage} for stage in status.durations]
     seconds = list(status.durations.values())
     families.append(_family("run_duration_seconds", STATUS["run_duration_seconds"], stages, seconds))
-    families.append(_family("build_info", STATUS["build_info"], [{"version": _version()}], [1]))
+    families.append(_family("build_info", STATUS["build_info"], [{"version": release()}], [1]))
     return _registry(families)
 
 
@@ -164,7 +191,8 @@ def text(registry: CollectorRegistry) -> str:
 def metric_table() -> list[tuple[str, tuple[str, ...], bool, str]]:
     """Every metric for the documentation: full name, labels besides the grouping key, whether it has bounds, HELP."""
     results = [(PREFIX + name, SERIES + m.labels, m.interval, m.help) for name, m in METRICS.items()]
-    others = [(PREFIX + name, m.labels, False, m.help) for name, m in [*INSTANTS.items(), *STATUS.items()]]
+    further = [*OFFLINE.items(), *INSTANTS.items(), *STATUS.items()]
+    others = [(PREFIX + name, m.labels, False, m.help) for name, m in further]
     return results + others
 
 
@@ -175,10 +203,13 @@ def _registry(families: Iterable[Family]) -> CollectorRegistry:
 
 
 def _families(results: pd.DataFrame, key: tuple[str, ...]) -> Iterator[Family]:
+    # Where nothing at all has bounds, intervals are switched off.
+    bounded = bool(results[["lower", "upper"]].notna().to_numpy().any())
     groups = {str(name): rows for name, rows in results.groupby("metric", sort=False, observed=True)}
     for name, metric in METRICS.items():
         if name in groups:
-            yield from _with_bounds(name, metric, groups[name], key + SERIES + metric.labels)
+            always = replace(metric, interval=metric.interval and bounded)
+            yield from _with_bounds(name, always, groups[name], key + SERIES + metric.labels)
     yield from _instants(results, key)
 
 
@@ -189,6 +220,13 @@ def _with_bounds(name: str, metric: Metric, rows: pd.DataFrame, names: tuple[str
         for bound in ("lower", "upper"):
             about = Metric(f"{bound.capitalize()} bound of the confidence interval of {PREFIX}{name}", metric.labels)
             yield _family(f"{name}_{bound}", about, labels, rows[bound].tolist())
+
+
+def _offline(offline: Mapping[str, Mapping[str, float]]) -> Iterator[Family]:
+    values = [((version, name), value) for version, metrics in offline.items() for name, value in metrics.items()]
+    for metric, about in OFFLINE.items() if values else ():
+        labels = [dict(zip(about.labels, map(_encodable, key), strict=True)) for key, _ in values]
+        yield _family(metric, about, labels, [value for _, value in values])
 
 
 def _instants(results: pd.DataFrame, key: tuple[str, ...]) -> Iterator[Family]:
@@ -227,7 +265,8 @@ def _encodable(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
 
 
-def _version() -> str:
+def release() -> str:
+    """The version of evaljob that runs."""
     try:
         return version("evaljob")
     except PackageNotFoundError:  # run from a checkout

@@ -3,16 +3,18 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from evaljob import gauges, history, join, push
+from evaljob import gauges, history, join, journal, push, tracking
 from evaljob.advance import Advanced, advance
+from evaljob.attempts import persistently
 from evaljob.config import Config, Evaluation
 from evaljob.database import connect, reason, shown
 from evaljob.dialect import MYSQL
@@ -21,9 +23,11 @@ from evaljob.failures import passes
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
 from evaljob.source import open_sources
-from evaljob.state import Store, SupersededError, fingerprint
+from evaljob.state import OvertakenError, Store, SupersededError, fingerprint
+from evaljob.tracking.kept import Kept, load
 
 INDEXED = ("sqlite", "postgresql", *MYSQL)  # engines that find rows by an index instead of a scan
+RESTORATIONS = 3  # each is overtaken only by a worker that has pushed meanwhile
 WORST_FIRST = (2, 1, 3, 0)  # exit codes: configuration, evaluation, push, done
 
 logger = logging.getLogger(__name__)
@@ -38,6 +42,7 @@ class Run:
     clock: bool = False  # whether `as_of` is the clock's instant, and not one that was asked for
     results: pd.DataFrame | None = None
     advanced: Advanced | None = None
+    mlflow: Kept | None = None  # what is known of MLflow when the run begins; None: not configured
     error: EvaljobError | None = None
     superseded: bool = False
     durations: dict[str, float] = field(default_factory=dict)
@@ -69,12 +74,15 @@ def run(
 
     A model that fails does not keep the others from being published. Without `as_of` it is now; an evaluation that
     already stands at a later instant, for the clock was put back, is then not published over. Raises ConfigError
-    before anything is counted or pushed when a model's SQL or columns are wrong.
+    before anything is counted or pushed when the SQL or the columns of every model are wrong.
     """
-    runs = [Run(evaluation.model, as_of or now(config), clock=as_of is None) for evaluation in config.evaluations]
-    each(config, runs, partial(_evaluate, full=full))
-    if pushing:
-        publish(config, runs)
+    with journal.run():
+        runs = [Run(evaluation.model, as_of or now(config), clock=as_of is None) for evaluation in config.evaluations]
+        each(config, runs, partial(_evaluate, full=full))
+        if pushing:
+            publish(config, runs)
+            track(config, runs)
+        tell(runs)
     return exit_code(runs), runs
 
 
@@ -84,27 +92,67 @@ class Work:
 
     config: Config
     plan: Plan
-    connection: sa.Connection
     states: Store
+    connection: sa.Connection
 
 
 def each(config: Config, runs: list[Run], evaluate_one: Callable[[Run, Work], None]) -> None:
     """Call `evaluate_one` for every model of the configuration, in its order; what fails stands in the model's Run.
 
-    Raises ConfigError before anything is counted when a model's SQL or columns are wrong.
+    Raises ConfigError before anything is counted when the SQL or the columns of every model are wrong.
     """
     with logs(config) as engine, _failing_all(runs):
-        plans = plans_of(config, engine)
+        plans = _plans(config, engine, runs)
         with store(config) as states:
-            for run_, plan in zip(runs, plans, strict=True):
-                with _failing(run_), engine.connect() as connection:
-                    evaluate_one(run_, Work(config, plan, connection, states))
+            for run_, plan in plans:
+                with _failing(run_):
+                    persistently(partial(_attempt, engine, evaluate_one, run_, partial(Work, config, plan, states)))
+
+
+def _attempt(
+    engine: sa.Engine, evaluate_one: Callable[[Run, Work], None], run_: Run, work: Callable[[sa.Connection], Work]
+) -> None:
+    with engine.connect() as connection:
+        evaluate_one(run_, work(connection))
 
 
 def publish(config: Config, runs: list[Run]) -> None:
     """Push the results of the runs, where a gateway is configured."""
     if config.pushgateway.url is not None:
         _publish(config, runs)
+
+
+def tell(runs: list[Run]) -> None:
+    """What became of each run, in the log."""
+    for run_ in runs:
+        journal.ended(run_.model, run_.as_of, run_.durations, _outcome(run_))
+
+
+def _outcome(run_: Run) -> dict[str, Any]:
+    done = run_.advanced
+    known = {} if done is None else {
+        "rows_read": done.rows_read, "cells": len(done.state.cells.frame), "revision": done.state.revision,
+        "recounted": done.recounted, "full_recounts": done.state.full_recounts, "drift_cells": done.state.drift_cells,
+    }  # fmt: skip
+    return {
+        "exit_code": 0 if run_.error is None else run_.error.exit_code,
+        "error": None if run_.error is None else str(run_.error),
+        "superseded": run_.superseded,
+        "results": 0 if run_.results is None else len(run_.results),
+        **known,
+    }
+
+
+def track(config: Config, runs: list[Run]) -> None:
+    """Log the results to MLflow, where it is configured: after the push, with no say in how the run ended."""
+    if config.mlflow.tracking_uri is None:
+        return
+    results = {run_.model: run_.results for run_ in runs if run_.results is not None and not run_.superseded}
+    try:
+        with store(config) as states:
+            tracking.track(config, states.engine, results)
+    except (EvaljobError, sa.exc.SQLAlchemyError) as error:
+        logger.warning("MLflow: what became of it cannot be stored: %s", error)
 
 
 def exit_code(runs: list[Run]) -> int:
@@ -154,21 +202,36 @@ def store(config: Config) -> Iterator[Store]:
 
 def _opened(engine: sa.Engine) -> Store:
     try:
-        return Store(engine)
+        return persistently(partial(Store, engine))
     except sa.exc.SQLAlchemyError as error:
         where = engine.url.render_as_string(hide_password=True)
         kind = ConfigError if passes(error) is False else EvaluationError
         raise kind(f"state.url: {where} cannot be opened: {reason(error)}") from error
 
 
-def plans_of(config: Config, engine: sa.Engine) -> list[Plan]:
-    """Every evaluation over its checked sources. Raises ConfigError naming the file and the column."""
+def _plans(config: Config, engine: sa.Engine, runs: list[Run]) -> list[tuple[Run, Plan]]:
+    """Every evaluation over its checked sources; what is wrong with those of one stands in its run.
+
+    Raises ConfigError naming the file and the column when no evaluation is left.
+    """
+    plans = []
+    for run_, evaluation in zip(runs, config.evaluations, strict=True):
+        try:
+            plans.append((run_, persistently(partial(_planned, engine, evaluation))))
+        except ConfigError as error:
+            run_.error = error
+    if runs and not plans:
+        raise ConfigError("\n".join(str(run_.error) for run_ in runs))
+    return plans
+
+
+def _planned(engine: sa.Engine, evaluation: Evaluation) -> Plan:
     with engine.connect() as connection:
-        return [plan_of(connection, evaluation) for evaluation in config.evaluations]
+        return plan_of(connection, evaluation)
 
 
 def plan_of(connection: sa.Connection, evaluation: Evaluation) -> Plan:
-    """One evaluation over its checked sources. Raises ConfigError likewise."""
+    """One evaluation over its checked sources. Raises ConfigError naming the file and the column."""
     name = connection.dialect.name
     return Plan(evaluation, *open_sources(connection, evaluation), mysql=name in MYSQL, indexed=name in INDEXED)
 
@@ -178,10 +241,11 @@ def digest_of(config: Config, plan: Plan) -> str:
     return fingerprint(plan, shown(config.database.url.get_secret_value()))
 
 
-def unplaceable(connection: sa.Connection, plan: Plan) -> dict[str, int]:
+def unplaceable(connection: sa.Connection, plan: Plan, as_of: datetime) -> dict[str, int]:
     """Rows that no window can hold for want of a timestamp, by reason."""
     logs_ = {source.log.removesuffix("s"): source for source in (plan.predictions, plan.labels)}
-    found = {log: connection.execute(join.unplaceable(source)).mappings().one() for log, source in logs_.items()}
+    counts_of = {log: join.unplaceable(plan, source, as_of) for log, source in logs_.items()}
+    found = {log: connection.execute(counts).mappings().one() for log, counts in counts_of.items()}
     return {f"{log}_{name}_null": rows for log, counts in found.items() for name, rows in counts.items()}
 
 
@@ -216,13 +280,14 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
     plan, states = work.plan, work.states
     with run_.stage("load"):
         old = states.load(run_.model)
+        run_.mlflow = known_of_mlflow(work, run_.model)
     if run_.clock and old is not None and run_.as_of < old.as_of:
         run_.superseded = True
         logger.warning("%s: stands at %s, which is later than now; nothing is done", run_.model, old.as_of)
         return
     with run_.stage("count"):
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
-        missing = unplaceable(work.connection, plan)
+        missing = unplaceable(work.connection, plan, run_.as_of)
     with run_.stage("metrics"):
         results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
     with run_.stage("store"), states.engine.begin() as transaction:
@@ -230,6 +295,14 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
             states.replace(transaction, run_.model, advanced.state)
         keep(transaction, work.config, results)
     run_.results, run_.advanced = results, advanced
+
+
+def known_of_mlflow(work: Work, model: str) -> Kept | None:
+    """What earlier runs have found in MLflow, None where it is not configured."""
+    if work.config.mlflow.tracking_uri is None:
+        return None
+    with work.states.engine.connect() as connection:
+        return load(connection, model)
 
 
 def keep(transaction: sa.Connection, config: Config, results: pd.DataFrame) -> None:
@@ -242,9 +315,14 @@ def keep(transaction: sa.Connection, config: Config, results: pd.DataFrame) -> N
 def _publish(config: Config, runs: list[Run]) -> None:
     """Results and status of every run, and the end of groups whose model is not configured any more."""
     budget = push.Budget(config.pushgateway)
+    evaluated = [run_ for run_ in runs if run_.results is not None and not run_.superseded]
+    with _failing_all(evaluated), store(config) as states:
+        for run_ in evaluated:
+            with _failing(run_):
+                _push(config, run_, states, budget)
     for run_ in runs:
-        if not run_.superseded:
-            _push(config, run_, budget)
+        if run_.error is not None and not isinstance(run_.error, PushError):  # those have told as far as they could
+            _push_status(config, run_, budget)
     try:
         for model in push.groups(config.pushgateway, budget) - {run_.model for run_ in runs}:
             push.delete_model(config.pushgateway, model, budget)
@@ -252,21 +330,54 @@ def _publish(config: Config, runs: list[Run]) -> None:
         logger.warning("groups of models taken out of the configuration may remain: %s", error)
 
 
-def _push(config: Config, run_: Run, budget: push.Budget) -> None:
+def _push(config: Config, run_: Run, states: Store, budget: push.Budget) -> None:
+    """A run's results and its status, unless another worker has newer ones; no worker gets newer ones meanwhile."""
+    if run_.advanced is None or run_.results is None:
+        return
+    if run_.advanced.recounted and not run_.advanced.kept:
+        logger.warning("%s: the results of %s go over later ones, as was asked for", run_.model, run_.as_of)
+    try:
+        with states.holding(run_.model, run_.advanced.state.revision, budget.left):
+            _push_results(config, run_, run_.results, budget)
+            _push_status(config, run_, budget)
+    except OvertakenError:
+        run_.superseded = True
+        logger.warning("%s: another worker came in between; its results are pushed again", run_.model)
+        _restore(config, run_.model, states)
+
+
+def _push_results(config: Config, run_: Run, results: pd.DataFrame, budget: push.Budget) -> None:
     try:
         with run_.stage("push"):
-            if run_.results is not None:
-                push.push_results(config.pushgateway, run_.model, gauges.results_registry(run_.results), budget)
+            registry = gauges.results_registry(results, run_.mlflow.offline if run_.mlflow else None)
+            push.push_results(config.pushgateway, run_.model, registry, budget)
     except PushError as error:
         run_.error = error
+
+
+def _push_status(config: Config, run_: Run, budget: push.Budget) -> None:
     try:
         push.push_status(config.pushgateway, run_.model, status(run_), budget)
     except PushError as error:
         run_.error = run_.error or error
 
 
+def _restore(config: Config, model: str, states: Store) -> None:
+    """Push the results that the state stands for, which older ones may have overwritten."""
+    for _ in range(RESTORATIONS):
+        newest = states.load(model)
+        if newest is None:
+            return
+        with suppress(SupersededError), states.holding(model, newest.revision, config.pushgateway.timeout.seconds):
+            with states.engine.connect() as connection:
+                results = history.read(connection, history.Selection((model,), newest.as_of, newest.as_of))
+            push.push_results(config.pushgateway, model, gauges.results_registry(results))
+            return
+
+
 def status(run_: Run) -> gauges.Status:
     """How a run ended, for the gateway."""
     done = run_.advanced
     known = (None, None, None) if done is None else (done.rows_read, done.state.full_recounts, done.state.drift_cells)
-    return gauges.Status(run_.error is None, datetime.now(UTC), run_.durations, *known)
+    told = gauges.Status(run_.error is None, datetime.now(UTC), run_.durations, *known)
+    return told if run_.mlflow is None else replace(told, mlflow_failures=run_.mlflow.failures)

@@ -81,11 +81,21 @@ def unpack_names(data: bytes) -> Names:
     try:
         header, codes = zlib.decompress(data).split(b"\n", 1)
         read = json.loads(header)
-        texts = {name: tuple(read["texts"][name]) for name in TEXTS}
+        texts = {str(name): tuple(found) for name, found in read["texts"].items()}
         windows = {name: (int(start), int(end)) for name, (start, end) in read["windows"].items()}
-        return Names(np.frombuffer(codes, _CODE).reshape(len(TEXTS), -1), texts, windows)
+        return _with_all_labels(np.frombuffer(codes, _CODE).reshape(len(texts), -1), texts, windows)
     except (zlib.error, ValueError, KeyError, TypeError) as error:
         raise DamagedError(str(error)) from error
+
+
+def _with_all_labels(
+    codes: npt.NDArray[np.int32], texts: Mapping[str, tuple[str, ...]], windows: Mapping[str, tuple[int, int]]
+) -> Names:
+    """Names from before a metric had further labels: those are empty."""
+    known = [np.zeros_like(codes[0]) if name not in texts else codes[list(texts).index(name)] for name in TEXTS]
+    if not texts.keys() <= set(TEXTS) or not set(TEXTS) - set(LABELS) <= texts.keys():
+        raise KeyError(*sorted(texts.keys() ^ set(TEXTS))[:1])
+    return Names(np.stack(known), {name: texts.get(name, ("",)) for name in TEXTS}, windows)
 
 
 def pack_numbers(results: pd.DataFrame) -> bytes:

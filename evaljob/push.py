@@ -47,10 +47,15 @@ class _TransientError(PushError):
 
 
 class Budget:
-    """Seconds that pushes may still take; shared by all pushes of a run, it bounds what a dead gateway costs."""
+    """The time that pushes have, from now on; shared by all pushes of a run, it bounds what a dead gateway costs."""
 
     def __init__(self, gateway: Pushgateway) -> None:
-        self.left = gateway.timeout.total_seconds()
+        self.deadline = time.monotonic() + gateway.timeout.total_seconds()
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - time.monotonic()
 
 
 def push_results(gateway: Pushgateway, model: str, registry: CollectorRegistry, budget: Budget | None = None) -> None:
@@ -111,18 +116,14 @@ def _segment(name: str, value: str) -> str:
 
 def _request(gateway: Pushgateway, method: str, path: str, body: bytes, budget: Budget | None) -> bytes:
     target, budget = endpoint(gateway), budget or Budget(gateway)
-    started, left = time.monotonic(), budget.left
     retrying = Retrying(
         retry=retry_if_exception_type(_TransientError),
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(left),
+        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(budget.left),
         wait=_WAIT,
         before_sleep=before_sleep_log(_log, logging.WARNING),
         retry_error_callback=_give_up,
     )
-    try:
-        return bytes(retrying(_attempt, target, method, path, body, started + left))
-    finally:
-        budget.left = left - (time.monotonic() - started)
+    return bytes(retrying(_attempt, target, method, path, body, budget.deadline))
 
 
 def _attempt(target: Endpoint, method: str, path: str, body: bytes, deadline: float) -> bytes:

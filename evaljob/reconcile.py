@@ -5,19 +5,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from evaljob import job
+from evaljob import job, journal
 from evaljob.advance import Advanced, advance
 from evaljob.cells import BOOKED_BUCKET, NONE, Cells, Levels
 from evaljob.config import Config, Evaluation
 from evaljob.job import Run, Work
-from evaljob.join.plan import BOOKED, BOOKS, LAG, LATENCY, OUTCOME
+from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME
 from evaljob.metrics import evaluate
 from evaljob.metrics.series import OVERALL
 from evaljob.state import SupersededError
 
 WORST = 5
 ATTEMPTS = 5  # to catch up with other workers: each takes a step, which is shorter than the time between their runs
-_KINDS = {OUTCOME: "outcomes", LAG: "label lags", LATENCY: "latencies", BOOKS: "books"}
+_KINDS = {OUTCOME: "outcomes", LAG: "label lags", LATENCY: "latencies", BOOKS: "books", AGE: "ages"}
 _REASONS = ("usable", "orphan label", "prediction without id", "label without id", "score invalid", "number invalid")
 
 logger = logging.getLogger(__name__)
@@ -29,10 +29,12 @@ def reconcile(config: Config, *, pushing: bool = True) -> tuple[int, list[Run]]:
     Returns the exit code, which is 0 also when something was repaired, and a Run a model, `superseded` where there is
     no state to compare. Raises ConfigError as a run does.
     """
-    runs = [Run(evaluation.model, datetime.now(UTC)) for evaluation in config.evaluations]
-    job.each(config, runs, _reconcile)
-    if pushing:
-        job.publish(config, runs)
+    with journal.run():
+        runs = [Run(evaluation.model, datetime.now(UTC)) for evaluation in config.evaluations]
+        job.each(config, runs, _reconcile)
+        if pushing:
+            job.publish(config, runs)
+        job.tell(runs)
     return job.exit_code(runs), runs
 
 
@@ -45,6 +47,7 @@ def drifted(evaluation: Evaluation, difference: Cells) -> list[str]:
 def _reconcile(run_: Run, work: Work) -> None:
     with run_.stage("load"):
         old = work.states.load(run_.model)
+        run_.mlflow = job.known_of_mlflow(work, run_.model)
     digest = job.digest_of(work.config, work.plan)
     if old is None or old.unreadable or old.fingerprint != digest:
         run_.superseded = True
@@ -89,7 +92,7 @@ def _repair(run_: Run, work: Work, counted: Advanced) -> None:
 def _store(run_: Run, work: Work, counted: Advanced) -> None:
     state = counted.state
     with run_.stage("metrics"):
-        missing = job.unplaceable(work.connection, work.plan)
+        missing = job.unplaceable(work.connection, work.plan, state.as_of)
         results = evaluate(work.plan.evaluation, state.cells, state.as_of, missing)
     with run_.stage("store"), work.states.engine.begin() as transaction:
         work.states.replace(transaction, run_.model, state)

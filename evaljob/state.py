@@ -3,22 +3,26 @@
 import hashlib
 import io
 import json
+import math
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import VARCHAR
 
+from evaljob import schema
 from evaljob.cells import KEY, NO_LEVELS, Cells, class_name
 from evaljob.dialect import MYSQL
 from evaljob.join import Plan
 
-FORMAT = 1  # of the cells: another one is another fingerprint, and leads to a full recount
+FORMAT = 2  # of the cells: another one is another fingerprint, and leads to a full recount
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 METADATA = sa.MetaData()
@@ -37,11 +41,19 @@ STATE = sa.Table(
     sa.Column("cells", BLOB, nullable=False),
 )
 UNREADABLE = (zlib.error, ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile)  # what damaged cells raise
+# How a server ends the session of a client that holds a lock and sleeps.
+_SLEEP_LIMITS = {"postgresql": "SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"} | dict.fromkeys(
+    MYSQL, "SET SESSION wait_timeout = {seconds}"
+)
 NOTHING = Cells(pd.DataFrame(columns=[*KEY, "n"], dtype="int64"), NO_LEVELS)
 
 
 class SupersededError(Exception):
     """Another worker has replaced the state since it was read: what was made from it is not to be published."""
+
+
+class OvertakenError(SupersededError):
+    """It did so while what was made from the state was being published, which may have come last."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +78,21 @@ class Store:
         settled = engine.dialect.name in ("postgresql", *MYSQL)
         self.engine = engine.execution_options(isolation_level="READ COMMITTED") if settled else engine
         try:
-            METADATA.create_all(self.engine)
+            schema.bring_up(self.engine, METADATA)
         except (sa.exc.ProgrammingError, sa.exc.OperationalError, sa.exc.IntegrityError):
-            METADATA.create_all(self.engine)  # another worker has made some of the tables meanwhile
+            schema.bring_up(self.engine, METADATA)  # another worker has made some of the tables meanwhile
 
     def load(self, model: str) -> State | None:
         """The state of an evaluation, or None when there is none.
 
         Damaged cells come back as `unreadable`, never as numbers.
         """
-        with self.engine.connect() as connection:
+        return self.read(self.engine, model)
+
+    @staticmethod
+    def read(engine: sa.Engine, model: str) -> State | None:
+        """The same from tables that are only read, and are there."""
+        with engine.connect() as connection:
             row = connection.execute(sa.select(STATE).where(STATE.c.model == model)).one_or_none()
         if row is None:
             return None
@@ -104,9 +121,51 @@ class Store:
         except sa.exc.IntegrityError as error:
             raise SupersededError(model) from error
 
+    def revision(self, model: str) -> int | None:
+        """The number of the state that is stored; None when there is none."""
+        with self.engine.connect() as connection:
+            found: int | None = connection.execute(_revision(model)).scalar()
+        return found
+
+    @contextmanager
+    def holding(self, model: str, revision: int, seconds: float) -> Iterator[None]:
+        """Keep every worker from replacing this revision of a state while its results are on their way.
+
+        Raises SupersededError when it is replaced already, and OvertakenError afterwards when it was all the same: a
+        server lets go of a holder that sleeps longer than `seconds`, and SQLite, where the lock would be one on all
+        models, has none.
+        """
+        with self._locked(model, seconds) as found:
+            if found != revision:
+                raise SupersededError(model)
+            yield
+        if self.revision(model) != revision:
+            raise OvertakenError(model)
+
+    @contextmanager
+    def _locked(self, model: str, seconds: float) -> Iterator[int | None]:
+        """The state's revision, on servers with its row locked by a connection of its own."""
+        limit = _SLEEP_LIMITS.get(self.engine.dialect.name)
+        if limit is None:
+            yield self.revision(model)
+            return
+        with self.engine.connect() as connection:
+            connection.detach()  # the limit goes with it
+            connection.execute(sa.text(limit.format(seconds=max(1, math.ceil(seconds)))))
+            found = connection.execute(_revision(model).with_for_update()).scalar()
+            try:
+                yield found
+            finally:
+                with suppress(sa.exc.DBAPIError):  # the server has let go already: what came of it is looked at then
+                    connection.rollback()
+
     def forget(self, connection: sa.Connection, models: Iterable[str]) -> None:
         """Delete the states of models that are not evaluated any more."""
         connection.execute(sa.delete(STATE).where(STATE.c.model.in_(list(models))))
+
+
+def _revision(model: str) -> sa.Select[Any]:
+    return sa.select(STATE.c.revision).where(STATE.c.model == model)
 
 
 def fingerprint(plan: Plan, database: str) -> str:
@@ -123,8 +182,10 @@ def fingerprint(plan: Plan, database: str) -> str:
         "values": list(evaluation.values),
         "labels_default": None if default is None else (class_name(default.label), default.after.total_seconds()),
         "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
+        "ages": plan.aged,
         "sources": [
-            (source.log, source.sql, sorted(source.kinds.items())) for source in (plan.predictions, plan.labels)
+            (source.log, source.sql, sorted(source.kinds.items()), source.partition and source.partition.model_dump())
+            for source in (plan.predictions, plan.labels)
         ],
     }
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

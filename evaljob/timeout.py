@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-_CHECK_EVERY = 10_000  # instructions of SQLite's virtual machine, well under a millisecond
+_CHECK_EVERY = 100_000  # instructions of SQLite's virtual machine, a few milliseconds
 
 
 def limit_statements(engine: sa.Engine, timeout: timedelta) -> None:
@@ -18,21 +18,27 @@ def limit_statements(engine: sa.Engine, timeout: timedelta) -> None:
     elif backend == "duckdb":
         _with_interrupt(engine, seconds)
     elif backend in _SETTINGS:
-        _with_setting(engine, _SETTINGS[backend].format(seconds=seconds, milliseconds=int(seconds * 1000)))
+        _with_setting(engine, seconds)
 
 
 _SETTINGS = {
     "postgresql": "SET statement_timeout = {milliseconds}",
     "mariadb": "SET max_statement_time = {seconds}",
     "mysql": "SET max_execution_time = {milliseconds}",
+    "hive": "SET spark.sql.thriftServer.queryTimeout = {seconds:.0f}",
 }
 
 
-def _with_setting(engine: sa.Engine, statement: str) -> None:
+def _with_setting(engine: sa.Engine, seconds: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def _(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute("SELECT version()")
+            (version,) = cursor.fetchone()
+            # A MariaDB answers under mysql:// as well, and knows nothing of MySQL's setting.
+            kind = "mariadb" if "MariaDB" in version else engine.url.get_backend_name()
+            cursor.execute(_SETTINGS[kind].format(seconds=seconds, milliseconds=int(seconds * 1000)))
+        connection.commit()  # a rollback would take the setting back
 
 
 def _with_progress_handler(engine: sa.Engine, seconds: float) -> None:

@@ -6,6 +6,7 @@ http.client follows no redirect and asks no proxy, and that is wanted: see evalj
 import queue
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class _Conversation:
     """A request and its answer on a connection of their own, which another thread may cut."""
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
-        self._endpoint, self._seconds = endpoint, seconds
+        self._endpoint, self._deadline = endpoint, time.monotonic() + seconds
         self._connection = _connection(endpoint, seconds * CONNECT_SHARE)
         self._abandoned = threading.Event()
 
@@ -96,9 +97,11 @@ class _Conversation:
     def _held(self, method: str, path: str, body: bytes) -> Reply:
         connection = self._connection
         connection.connect()
-        connection.sock.settimeout(self._seconds)
-        if self._abandoned.is_set():
+        # By the clock, too: of a process that was stopped and woken nobody has told this thread yet.
+        left = self._deadline - time.monotonic()
+        if self._abandoned.is_set() or left <= 0:
             raise TimeoutError("connected too late")
+        connection.sock.settimeout(left)
         with suppress(BrokenPipeError):  # it may have answered before it hung up, with 413 for instance
             connection.request(method, self._endpoint.prefix + path, body, dict(self._endpoint.headers))
         with connection.getresponse() as response:

@@ -78,6 +78,18 @@ def mariadb_database(mariadb_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def mlflow_url() -> str:
+    """URL of the session's MLflow tracking server. What tests leave there stays: each takes names of its own."""
+    return shared.url(Path(os.environ[SESSION]), "mlflow")
+
+
+@pytest.fixture(scope="session")
+def spark_url() -> str:
+    """SQLAlchemy URL of the session's Spark Thrift server. Parquet files are read by their path."""
+    return shared.url(Path(os.environ[SESSION]), "spark")
+
+
 @contextmanager
 def _database(server: str, drop: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"

@@ -155,7 +155,7 @@ class Results:
         """The results of a metric for a series; a label that is None may have any value."""
         frame = self.frame[self.frame["metric"] == metric]
         of_total: dict[str, str | None] = {"model_version": "all", "slice": "overall", "slice_value": ""}
-        own = dict.fromkeys(("class", "quantile", "bin", "reason", "column"), "")
+        own = dict.fromkeys(("class", "predicted", "quantile", "bin", "threshold", "strategy", "reason", "column"), "")
         asked = of_total | own | {name.rstrip("_"): value for name, value in labels.items()}
         for name, value in asked.items():
             frame = frame if value is None else frame[frame[name].astype(str) == value]
@@ -170,7 +170,7 @@ def results(connection: sa.Connection, of: Evaluation, as_of: datetime) -> Resul
     for before, after in pairwise((timedelta(days=2), timedelta(minutes=31), timedelta(0))):
         sliding = stepped(connection, planned, sliding, instant - before, instant - after)
     assert sliding.identical(cells), f"{sliding.drift(cells)} cells differ between steps and full count"
-    return Results(evaluate(of, cells, instant, job.unplaceable(connection, planned)))
+    return Results(evaluate(of, cells, instant, job.unplaceable(connection, planned, instant)))
 
 
 def _pairs(frame: pd.DataFrame, column: str) -> Iterable[tuple[str, float]]:

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,17 +70,21 @@ def running(
     ready: Callable[[], bool],
     user: str | None = None,
     stop: signal.Signals = signal.SIGTERM,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
 ) -> Iterator[None]:
     """Run a server inside the block, from when it is `ready` on; as root, as this `user`; `stop` is what ends it.
+
+    The `environment` is ours unless another one is given.
 
     Raises:
         ServerError: it ended before it was ready.
         TimeoutError: it was not ready in time.
     """
     log = folder / "log"
-    with log.open("wb") as output, _process(command, output, folder, user) as server:
+    with log.open("wb") as output, _process(command, output, folder, user, environment) as server:
         try:
-            wait_until(lambda: server.poll() is not None or ready(), f"{command[0]} to start")
+            wait_until(lambda: server.poll() is not None or ready(), f"{command[0]} to start", timeout)
             if server.returncode is not None:
                 raise ServerError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
             yield
@@ -88,7 +92,9 @@ def running(
             _stop(server, stop)
 
 
-def _process(command: Sequence[str], output: Any, folder: Path, user: str | None) -> subprocess.Popen[bytes]:
+def _process(
+    command: Sequence[str], output: Any, folder: Path, user: str | None, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C stops the tests, and the tests stop their servers.
     identity: dict[str, Any] = {"user": user, "group": _group(user), "extra_groups": ()} if user else {}
     return subprocess.Popen(
@@ -98,6 +104,7 @@ def _process(command: Sequence[str], output: Any, folder: Path, user: str | None
         stderr=subprocess.STDOUT,
         cwd=folder,
         start_new_session=True,
+        env=environment,
         **identity,
     )
 

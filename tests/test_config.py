@@ -31,7 +31,7 @@ class TestMeaning:
         """The smallest file has the contract's defaults, and no Pushgateway."""
         config = read(tmp_path, MINIMAL)
         assert config.path == tmp_path / "config.yaml"
-        assert (config.database.statement_timeout, config.state.history_retention) == (None, 90 * DAY)
+        assert (config.database.statement_timeout, config.state.history_retention) == (timedelta(hours=1), 90 * DAY)
         assert (config.pushgateway.url, config.pushgateway.job) == (None, "evaljob")
         assert config.pushgateway.timeout == timedelta(seconds=10)
         assert (config.schedule.every, config.schedule.cron, config.schedule.reconcile) == (HOUR / 12, None, None)
@@ -46,6 +46,14 @@ class TestMeaning:
         assert (evaluation.slices, evaluation.values, evaluation.max_lag) == ((), (), None)
         assert (evaluation.costs, evaluation.labels_default) == (None, None)
         assert (evaluation.min_support, evaluation.max_slice_values, evaluation.confidence) == (30, 50, 0.95)
+        assert all(dict(evaluation.metrics).values())
+        assert evaluation.thresholds is None
+
+    def test_groups_of_metrics_are_switched_off_one_by_one(self, tmp_path: Path) -> None:
+        """The others stay on."""
+        metrics = read(tmp_path, further("metrics: {ranking: false, intervals: false}"))
+        switched = dict(metrics.evaluations[0].metrics)
+        assert {name for name, on in switched.items() if not on} == {"ranking", "intervals"}
 
     def test_short_forms(self, tmp_path: Path) -> None:
         """A window may be its length, a slice its column, the labels their file: here each is written both ways."""
@@ -61,7 +69,28 @@ class TestMeaning:
         costs = read(tmp_path, further("costs: {outcomes: {fp: 4.0, fn: 120, tp: -15.0, tn: 0}}")).evaluations[0].costs
         assert costs is not None
         assert costs.currency == "USD"
-        assert dict(costs.outcomes) == {"tp": -15.0, "fp": 4.0, "fn": 120.0, "tn": 0.0}
+        assert {name: price.factor for name, price in costs.prices()} == {"tp": -15, "fp": 4, "fn": 120, "tn": 0}
+        assert {price.column for _, price in costs.prices()} == {None}
+
+    def test_costs_of_amounts(self, tmp_path: Path) -> None:
+        """A column is a price of its own, or a part of one; a number of a variable stays a number."""
+        text = further("costs: {outcomes: {fn: amount, fp: {column: amount, factor: 0.1}, tp: '${TP}', tn: 0}}")
+        costs = read(tmp_path, f"{text}    values: [amount]", {"TP": "-1.5"}).evaluations[0].costs
+        assert costs is not None
+        found = {name: (price.column, price.factor) for name, price in costs.prices()}
+        assert found == {"tp": (None, -1.5), "fp": ("amount", 0.1), "fn": ("amount", 1), "tn": (None, 0)}
+
+    def test_costs_of_pairs(self, tmp_path: Path) -> None:
+        """A multiclass task names what it pays for each pair of label and prediction."""
+        text = MINIMAL.replace("task: binary", "task: multiclass").replace("    positive_label: 1\n", "")
+        costs = (
+            read(tmp_path, f"{text}    costs: {{matrix: [{{label: cat, prediction: 7, cost: 2}}]}}")
+            .evaluations[0]
+            .costs
+        )
+        assert costs is not None
+        assert costs.matrix is not None
+        assert [(pair.label, pair.prediction, pair.cost.factor) for pair in costs.matrix] == [("cat", 7, 2.0)]
 
     @pytest.mark.parametrize("label", ["0", "'0'", "no", "false"])
     def test_default_label(self, tmp_path: Path, label: str) -> None:

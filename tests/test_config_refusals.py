@@ -61,7 +61,19 @@ EVALUATION = [
     (further("labels_default: {label: 0, after: 0s}"), ".labels_default.after: '0s' must be longer than zero"),
     (further("labels_default: {label: 0.5, after: 1h}"), ".labels_default: must have a class as its label"),
     (further("costs: {outcomes: {tp: 0, fp: .inf, fn: 1, tn: 0}}"), ".costs.outcomes.fp: inf must be a finite number"),
-    (further("costs: {outcomes: {tp: 0, fp: yes, fn: 1, tn: 0}}"), ".costs.outcomes.fp: 'yes' must be a number"),
+    (further("costs: {outcomes: {tp: 0, fp: true, fn: 1, tn: 0}}"), ".costs.outcomes.fp: true must be a number"),
+    (further("costs: {outcomes: {tp: 0, fp: yes, fn: 1, tn: 0}}"), ".costs: has a column under fp that is not among"),
+    (further("costs: {outcomes: {tp: 0, fp: {factor: 2}, fn: 1, tn: 0}}"), ".costs.outcomes.fp: must have a column,"),
+    (further("costs: {matrix: [{label: 1, prediction: 0, cost: 1}]}"), ".costs: must have outcomes for a binary task"),
+    (further("costs: {matrix: [{label: 1, prediction: 0}]}"), ".costs.matrix[0].cost: is missing; add `cost: 1.0`"),
+    (
+        further("costs: {matrix: [{label: 1, prediction: 0, cost: 1}, {label: '1', prediction: 0, cost: 1}]}"),
+        ".costs.matrix: has the label and prediction of [1] before already; keep one of the two",
+    ),
+    (further("thresholds: [0.123]"), ".thresholds[0]: 0.123 must be one of 0.01, 0.02, ... 0.99, or one of ten in"),
+    (further("thresholds: [1]"), ".thresholds[0]: 1 must be one of 0.01"),
+    (further("metrics: {intervals: maybe}"), ".metrics.intervals: 'maybe' must be true or false"),
+    (further("metrics: {interval: true}"), ".metrics.interval: is no key of this section; did you mean `intervals`?"),
     (further("costs: {outcomes: {tp: 0, fp: 1, fn: 1}}"), ".costs.outcomes.tn: is missing; add `tn: 0.0`"),
     (further("slices: [score]"), ".slices[0]: 'score' is a column of evaljob's own, which makes no slices; name a"),
     (further("slices: [[a, Request_ID]]"), ".slices[0][1]: 'Request_ID' is a column of evaljob's own"),
@@ -164,12 +176,25 @@ def test_evaluations(tmp_path: Path, text: str, words: str) -> None:
     assert words in line
 
 
-@pytest.mark.parametrize("task", ["regression", "multiclass"])
-def test_costs_without_a_positive_label(tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("regression", "has no meaning for a regression task, which has no outcomes; remove it"),
+        ("multiclass", "must have matrix for a multiclass task, and no outcomes: `matrix: [{label: a, prediction: b, "),
+    ],
+)
+def test_costs_without_a_positive_label(tmp_path: Path, task: str, words: str) -> None:
     """Only a binary task has false positives."""
     text = without("positive_label").replace("binary", task) + "    costs: {outcomes: {tp: 0, fp: 1, fn: 1, tn: 0}}"
     (line,) = refusal(tmp_path, text)
-    assert line.startswith(f"9: evaluations[0].costs: has no meaning for a {task} task, which has no false positives")
+    assert line.startswith(f"9: evaluations[0].costs: {words}")
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_thresholds_without_a_positive_label(tmp_path: Path, task: str) -> None:
+    """Only the score of a binary task is cut by a threshold."""
+    (line,) = refusal(tmp_path, without("positive_label").replace("binary", task) + "    thresholds: [0.5]")
+    assert line.startswith(f"9: evaluations[0].thresholds: has no meaning for a {task} task")
 
 
 def test_default_label_of_a_regression(tmp_path: Path) -> None:

@@ -446,6 +446,19 @@ def test_numbers_are_judged_by_their_error(case: Case) -> None:
     assert found.values(*metrics) == pytest.approx((3, 1, (5 / 3) ** 0.5, 1 / 3, 1 - 5 / 14))
 
 
+def test_squares_of_large_numbers_fit(case: Case) -> None:
+    """Twenty labels of +-8e8, each predicted 1e6 too high: their squares sum to 1.28e19, beyond 64 bits."""
+    names = [f"r{i}" for i in range(20)]
+    truths = {name: 8e8 * (-1) ** i for i, name in enumerate(names)}
+    case.write(
+        [prediction(name, "12:10", truth + 1e6) for name, truth in truths.items()],
+        [label(name, "12:20", truth) for name, truth in truths.items()],
+    )
+    found = case.results(task="regression")
+    assert found.values("support", "root_mean_squared_error") == (20, 1e6)
+    assert found.value("r2_score") == pytest.approx(1 - (1e6 / 8e8) ** 2, abs=1e-12)
+
+
 def test_numbers_that_are_none_are_rejected(case: Case) -> None:
     """An infinite prediction or label is rejected with its request; a failed prediction is just that."""
     pairs = {"a": (3.0, 1.0), "b": (float("inf"), 5.0), "c": (1.0, float("-inf")), "d": (None, 1.0)}

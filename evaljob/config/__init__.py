@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from evaljob.config.document import parse
 from evaljob.config.environment import interpolate
 from evaljob.config.explain import problems
-from evaljob.config.model import Calibration, Config, Costs, Evaluation, LabelsDefault, Outcomes
+from evaljob.config.model import Calibration, Config, Deployment, Evaluation, LabelsDefault, Metrics, Partition
 from evaljob.config.names import shared
 from evaljob.config.places import BASE
+from evaljob.config.prices import Costs, Outcomes, Pair, Price
 from evaljob.config.problems import Problem, report, within
-from evaljob.config.sections import Database, Pushgateway, Schedule, StateStore, Worker
+from evaljob.config.sections import Database, Mlflow, Pushgateway, Schedule, StateStore, Worker
 from evaljob.config.shape import ConfigShape
 from evaljob.errors import ConfigError
 
@@ -27,9 +28,15 @@ __all__ = [
     "Config",
     "Costs",
     "Database",
+    "Deployment",
     "Evaluation",
     "LabelsDefault",
+    "Metrics",
+    "Mlflow",
     "Outcomes",
+    "Pair",
+    "Partition",
+    "Price",
     "Pushgateway",
     "Schedule",
     "StateStore",

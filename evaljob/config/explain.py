@@ -11,7 +11,9 @@ from evaljob.config.problems import KeyPath, Problem, nearest, shown
 from evaljob.config.shape import ConfigShape
 
 _MESSAGES = {
+    "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
     "finite_number": "must be a finite number",
     "float_parsing": "must be a number",
     "float_type": "must be a number",
@@ -120,7 +122,8 @@ def _section(path: KeyPath) -> type[BaseModel]:
     section: type[BaseModel] = ConfigShape
     for key in path:
         if isinstance(key, str):
-            section = _section_in(section.model_fields[key].annotation) or section
+            field = section.model_fields.get(key)  # a mapping's own key, such as a version, is no field
+            section = (_section_in(field.annotation) if field else None) or section
     return section
 
 

@@ -1,13 +1,29 @@
 """The checked configuration, frozen. What each key means stands in the template that `evaljob init` writes."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from evaljob.config import prices
 from evaljob.config.places import SqlFile
-from evaljob.config.sections import Section, Sections
-from evaljob.config.values import Class, GroupingValue, Label, Name, Number, PositiveDuration, Slice, ValueColumn, Whole
+from evaljob.config.prices import Costs
+from evaljob.config.section import Section
+from evaljob.config.sections import Sections
+from evaljob.config.values import (
+    Class,
+    GroupingValue,
+    Label,
+    Name,
+    Number,
+    PositiveDuration,
+    RunReference,
+    Slice,
+    Threshold,
+    ValueColumn,
+    Whole,
+)
 from evaljob.window import Window
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -27,20 +43,50 @@ class LabelsDefault(Section):
     after: PositiveDuration = Field(examples=["24h"])
 
 
-class Outcomes(Section):
-    """What one prediction of each kind costs; negative: what it brings."""
+class Metrics(Section):
+    """Which groups of metrics are published; what was counted, its books and agreement always are."""
 
-    tp: Number = Field(examples=["0.0"])
-    fp: Number = Field(examples=["0.0"])
-    fn: Number = Field(examples=["0.0"])
-    tn: Number = Field(examples=["0.0"])
+    intervals: bool = True
+    calibration: bool = True
+    ranking: bool = True
+    thresholds: bool = True
+    confusion: bool = True
+    quantiles: bool = True
+    business: bool = True
+    missing: bool = True
+    change: bool = True
+    fairness: bool = True
 
 
-class Costs(Section):
-    """The cost of outcomes, in `currency`, which is for people to read."""
+class Deployment(Section):
+    """Which MLflow runs the deployed versions come from: `runs` names those of some versions.
 
-    currency: Name = "USD"
-    outcomes: Outcomes = Field(examples=["{tp: 0.0, fp: 4.0, fn: 120.0, tn: 0.0}"])
+    A version is looked for among the aliases and numbers of `registered_model`, then among the runs in `experiment`
+    (None: that of the section mlflow) by their tags.
+    """
+
+    experiment: Name | None = None
+    registered_model: Name | None = None
+    runs: Mapping[str, RunReference] = {}
+
+
+class Partition(Section):
+    """The column by which a log is partitioned: the day, in any time zone, of the timestamp `of`; None: of its own.
+
+    The day of `ingested_at` says that no row is ingested before its own timestamp, give or take a day.
+    """
+
+    column: Name = Field(examples=["day"])
+    of: Literal["predicted_at", "labeled_at", "ingested_at"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _column_alone(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"column": given}
+        if not isinstance(given, dict):
+            raise ValueError("must be a column, or a mapping such as {column: day, of: ingested_at}")  # noqa: TRY004
+        return given
 
 
 class EvaluationKeys(Section):
@@ -49,15 +95,17 @@ class EvaluationKeys(Section):
     model: GroupingValue = Field(examples=["fraud"])
     task: Task = Field(examples=["binary"])
     positive_label: Class | None = Field(default=None, validate_default=True)
-    predictions: SqlFile = Field(examples=["sql/predictions.sql"])
     slices: tuple[Slice, ...] = ()
     calibration: Calibration = Calibration()
     labels_default: LabelsDefault | None = None
-    costs: Costs | None = None
     values: tuple[ValueColumn, ...] = ()
+    costs: Costs | None = None
+    thresholds: tuple[Threshold, ...] | None = None
     min_support: Whole = Field(default=30, ge=1)
     max_slice_values: Whole = Field(default=50, ge=1)
     confidence: Number = Field(default=0.95, gt=0.5, lt=1)
+    metrics: Metrics = Metrics()
+    mlflow: Deployment = Deployment()
 
     @field_validator("positive_label")
     @classmethod
@@ -71,9 +119,16 @@ class EvaluationKeys(Section):
 
     @field_validator("costs")
     @classmethod
-    def _of_binary(cls, value: Costs | None, info: ValidationInfo) -> Costs | None:
+    def _of_the_outcomes(cls, value: Costs | None, info: ValidationInfo) -> Costs | None:
+        return prices.checked(value, info)
+
+    @field_validator("thresholds")
+    @classmethod
+    def _of_a_score(cls, value: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
         if value is not None and info.data.get("task") not in ("binary", None):
-            raise ValueError(f"has no meaning for a {info.data['task']} task, which has no false positives; remove it")
+            raise ValueError(
+                f"has no meaning for a {info.data['task']} task, whose scores have no threshold; remove it"
+            )
         return value
 
     @field_validator("labels_default")
@@ -92,7 +147,10 @@ class EvaluationKeys(Section):
 class Evaluation(EvaluationKeys):
     """One model to evaluate. `predictions` and `labels` are SQL files; a label later than `max_lag` does not count."""
 
+    predictions: SqlFile
+    predictions_partition: Partition | None = None
     labels: SqlFile
+    labels_partition: Partition | None = None
     max_lag: PositiveDuration | None = None
     windows: tuple[Window, ...]
 

@@ -103,22 +103,30 @@ def _embedded(url: sa.URL, value: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 def _gateway_url(value: str) -> str:
-    url = _split(value)
+    return _http(value, "of a Pushgateway, such as http://127.0.0.1:9091")
+
+
+def _tracking_uri(value: str) -> str:
+    return _http(value, "of an MLflow tracking server, such as http://127.0.0.1:5000")
+
+
+def _http(value: str, what: str) -> str:
+    url = _split(value, what)
     if url.username is not None:
         raise ValueError("must not hold a user or a password; write them under username and password")
     if url.query or url.fragment:
-        raise ValueError("must not hold a ? or a #: the job and the model are appended to it")
+        raise ValueError("must not hold a ? or a #: paths are appended to it")
     return value
 
 
-def _split(value: str) -> SplitResult:
+def _split(value: str, what: str) -> SplitResult:
     try:
         url = urlsplit(value)
         valid = url.scheme in ("http", "https") and url.hostname and url.port != 0
     except ValueError:
         valid = False
     if not valid or not re.fullmatch("[!-~]+", value):
-        raise ValueError("must be the address of a Pushgateway, such as http://127.0.0.1:9091")
+        raise ValueError(f"must be the address {what}")
     return url
 
 
@@ -135,3 +143,4 @@ Secret = Annotated[SecretStr, AfterValidator(_on_one_line)]
 Token = Annotated[Secret, AfterValidator(_ascii)]
 DatabaseUrl = Annotated[Secret, AfterValidator(_database_url)]
 GatewayUrl = Annotated[str, AfterValidator(_gateway_url)]
+TrackingUri = Annotated[str, AfterValidator(_tracking_uri)]

@@ -2,32 +2,19 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from evaljob.config.places import DatabaseUrl, File, GatewayUrl, Secret, SecretFile, Token, read_secret
+from evaljob.config.places import DatabaseUrl, File, GatewayUrl, TrackingUri
+from evaljob.config.section import Login, Section
 from evaljob.config.values import Cron, Duration, GroupingValue, Name, PositiveDuration, Timezone, Whole
 
 
-class Section(BaseModel):
-    """A mapping of the configuration: unknown keys are refused, a key without a value counts as not given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        return {key: value for key, value in given.items() if value is not None or key not in cls.model_fields}
-
-
 class Database(Section):
-    """The database that the logs live in. `statement_timeout` bounds one statement; None: the database's own bound."""
+    """The database that the logs live in. `statement_timeout` bounds one statement: one that waits for a lock ends."""
 
     url: DatabaseUrl = Field(examples=["sqlite:///logs.db"])
-    statement_timeout: PositiveDuration | None = None
+    statement_timeout: PositiveDuration = timedelta(hours=1)
 
 
 class StateStore(Section):
@@ -42,42 +29,14 @@ class StateStore(Section):
     history_retention: PositiveDuration = timedelta(days=90)
 
 
-class Pushgateway(Section):
-    """Where results go; `url` None: nowhere. `timeout` bounds a whole push, retries included.
-
-    `password` and `bearer_token` hold the secret also when it was given by its file.
-    """
+class Pushgateway(Login):
+    """Where results go; `url` None: nowhere. `timeout` bounds a whole push, retries included."""
 
     url: GatewayUrl | None = None
     job: GroupingValue = "evaljob"
     timeout: PositiveDuration = timedelta(seconds=10)
-    bearer_token_file: SecretFile | None = None
-    bearer_token: Token | None = Field(default=None, validate_default=True)
-    password_file: SecretFile | None = None
-    password: Secret | None = Field(default=None, validate_default=True)
-    username: Name | None = Field(default=None, validate_default=True)
-    ca_file: File | None = None
     cert_file: File | None = None
     key_file: File | None = None
-
-    @field_validator("bearer_token", "password")
-    @classmethod
-    def _read_from_file(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        path = info.data.get(f"{info.field_name}_file")
-        if path is not None and value is not None:
-            raise ValueError(f"is given twice; keep it or {info.field_name}_file")
-        return value if path is None else read_secret(path)
-
-    @field_validator("username")
-    @classmethod
-    def _with_password(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and info.data.get("bearer_token") is not None:
-            raise ValueError("cannot go with bearer_token; keep one of the two")
-        if value is not None and ":" in value:
-            raise ValueError("must not hold a colon, which ends the user's name in HTTP")
-        if "password" in info.data and (value is None) != (info.data["password"] is None):
-            raise ValueError("must go with a password; give both or none")
-        return value
 
     @field_validator("key_file")
     @classmethod
@@ -85,6 +44,21 @@ class Pushgateway(Section):
         if value is not None and info.data.get("cert_file", value) is None:
             raise ValueError("must go with cert_file; give both or none")
         return value
+
+
+class Mlflow(Login):
+    """The MLflow tracking server that versions are followed on; `tracking_uri` None: none.
+
+    Runs of versions that have none are made in `experiment`, which has to be there; None: in `evaljob`, which is made.
+    A point is logged at most once in `every`; `timeout` bounds all of it, after each push. Metrics of a run whose names
+    begin with `offline_prefix` are its offline ones.
+    """
+
+    tracking_uri: TrackingUri | None = None
+    experiment: Name | None = None
+    every: PositiveDuration = timedelta(hours=1)
+    timeout: PositiveDuration = timedelta(seconds=10)
+    offline_prefix: Name = "offline_"
 
 
 class Schedule(Section):
@@ -123,3 +97,4 @@ class Sections(Section):
     pushgateway: Pushgateway = Pushgateway()
     schedule: Schedule = Schedule()
     worker: Worker = Worker()
+    mlflow: Mlflow = Mlflow()

@@ -1,6 +1,7 @@
 """The kinds of values in a configuration. Each refuses what it cannot be, in words that never repeat the value."""
 
 import math
+import re
 import unicodedata
 from datetime import timedelta
 from typing import Annotated, Any
@@ -10,8 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from evaljob.config import cron, duration
 from evaljob.config.problems import nearest
+from evaljob.statistics.bins import SCORE_UNIT, score_bin_edges
 
 _LONGEST_NAME = 200
+_RUN_REFERENCE = re.compile(r"[\w-]{1,256}|models:/[^/@]+(/[0-9]{1,9}|@[^/@]+)")
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _LABEL_COLUMNS = ("request_id", "label", "labeled_at", "ingested_at")
 _PREDICTION_COLUMNS = ("request_id", "predicted_at", "prediction", "score", "latency_seconds", "ingested_at")
@@ -94,6 +97,18 @@ def _label(value: Any) -> bool | int | float | str:
     return _class(value)
 
 
+def _threshold(value: float) -> float:
+    if round(value * SCORE_UNIT) not in score_bin_edges()[1:-1]:
+        raise ValueError("must be one of 0.01, 0.02, ... 0.99, or one of ten in each decade below, such as 0.001")
+    return value
+
+
+def _run_reference(value: str) -> str:
+    if not _RUN_REFERENCE.fullmatch(value):
+        raise ValueError("must be a run's id, or models:/name/1 or models:/name@alias of the model registry")
+    return value
+
+
 def _cron(value: str) -> str:
     return cron.check(value)
 
@@ -122,5 +137,7 @@ Slice = Annotated[
 ValueColumn = Annotated[Name, AfterValidator(_value_column)]
 Class = Annotated[bool | int | str, PlainValidator(_class)]
 Label = Annotated[bool | int | float | str, PlainValidator(_label)]
+Threshold = Annotated[Number, AfterValidator(_threshold)]
+RunReference = Annotated[Name, AfterValidator(_run_reference)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Timezone = Annotated[str, AfterValidator(_timezone)]

@@ -14,10 +14,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evaljob.dialect import grouping_mask
 from evaljob.join.measure import NULL_TEXT, integer, nameless, null_of, requests
-from evaljob.join.plan import BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
+from evaljob.join.partition import without_day
+from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
 from evaljob.join.resolve import affected, rows_of
 from evaljob.source import Source
+from evaljob.window import OUTSIDE
 
 __all__ = ["Plan", "full", "step", "unplaceable"]
 
@@ -34,7 +37,7 @@ def full(plan: Plan, as_of: datetime) -> sa.Select[Any]:
 def step(plan: Plan, before: datetime, after: datetime) -> sa.Select[Any]:
     """The cells at `after` minus those at `before`, of the requests that anything happened to in between."""
     ids = affected(plan, before, after)
-    predictions, labels = (rows_of(ids, plan, source) for source in (plan.predictions, plan.labels))
+    predictions, labels = (rows_of(ids, plan, source, before, after) for source in (plan.predictions, plan.labels))
     rows = [
         row
         for t, sign in ((before, -1), (after, 1))
@@ -43,13 +46,16 @@ def step(plan: Plan, before: datetime, after: datetime) -> sa.Select[Any]:
     return _counted(plan, sa.union_all(*rows).cte("evaluated"), signed=True)
 
 
-def unplaceable(source: Source) -> sa.Select[Any]:
-    """How many rows of a log no instant can know: one count per timestamp, of the rows where it is NULL."""
+def unplaceable(plan: Plan, source: Source, as_of: datetime) -> sa.Select[Any]:
+    """How many rows of a log no instant can know: one count per timestamp, of the rows where it is NULL.
+
+    Of a log that is partitioned, those in partitions that an evaluation at `as_of` reads, or in none.
+    """
     names = dict.fromkeys((source.stamp, source.known))
-    rows = source.rows
+    rows, read = source.rows, without_day(source, plan.oldest(as_of))
     return sa.select(
         *[
-            sa.select(sa.func.count()).select_from(rows).where(rows.c[n].is_(None)).scalar_subquery().label(n)
+            sa.select(sa.func.count()).select_from(rows).where(rows.c[n].is_(None), *read).scalar_subquery().label(n)
             for n in names
         ]
     )
@@ -74,6 +80,9 @@ def _by_union(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
         for number, group in enumerate(plan.groups)
         for kind in kinds
     ]
+    if plan.aged:
+        aged = (AGE, usable & rows.c.age.is_not(None), (), "age", ())
+        cells.append(_grouped(plan, rows, (0, ()), aged, signed=signed))
     return sa.select(sa.union_all(*cells).subquery("cells"))
 
 
@@ -90,9 +99,10 @@ def _grouped(
     code, condition, classes, bucket, sums = kind
     slices = {f"slice_{c}": rows.c[f"slice_{c}"] if c in columns else NULL_TEXT for c in plan.slice_columns}
     outcome = {c: rows.c[c] if c in classes else null_of(plan, c) for c in CLASSES}
-    keys = [*_of(rows, PLACE), *_of(rows, (f"slice_{c}" for c in columns)), *_of(rows, classes), rows.c[bucket]]
+    place = {name: rows.c[name] for name in PLACE} | ({"on_labeled": integer(OUTSIDE)} if code == AGE else {})
+    keys = [*_of(rows, _place(code)), *_of(rows, (f"slice_{c}" for c in columns)), *_of(rows, classes), rows.c[bucket]]
     totals = [*(_total(rows, name, signed=signed) for name in sums), *[integer(0)] * (_width(plan) - len(sums))]
-    named = {"kind": integer(code), "group": integer(number), **{c: rows.c[c] for c in PLACE}, **slices, **outcome}
+    named = {"kind": integer(code), "group": integer(number), **place, **slices, **outcome}
     counted = {"bucket": rows.c[bucket], "n": _count(rows, signed=signed), **_numbered(totals)}
     return sa.select(*[x.label(name) for name, x in (named | counted).items()]).where(condition).group_by(*keys)
 
@@ -101,16 +111,19 @@ def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[An
     """All groupings in one pass over rows that nobody keeps: column stores hash them all at once."""
     members = {OUTCOME: (*CLASSES, "bin"), LAG: ("lag",), LATENCY: ("latency",), BOOKS: ()}
     slices = [f"slice_{c}" for c in plan.slice_columns]
-    marks = ["bin", "lag", "latency", *slices]
+    buckets = ["bin", "lag", "latency", *["age"] * plan.aged]
+    marks = [*buckets, *slices]
     sets = [
-        (kind, number, {"reason", *PLACE, *(f"slice_{c}" for c in group), *names})
+        (kind, number, {"reason", *_place(kind), *(f"slice_{c}" for c in group), *names})
         for number, group in enumerate(plan.groups)
         for kind, names in members.items()
     ]
-    keys = [*PLACE, "reason", *slices, *CLASSES, "bin", "lag", "latency"]
+    if plan.aged:
+        sets.append((AGE, 0, {"reason", *_place(AGE), "age"}))
+    keys = [*PLACE, "reason", *slices, *CLASSES, *buckets]
     grouped = (
         sa.select(
-            sa.func.grouping(*_of(rows, marks)).label("set_"),
+            grouping_mask(*_of(rows, marks)).label("set_"),
             *_of(rows, keys),
             _count(rows, signed=signed).label("n"),
             *[_total(rows, name, signed=signed).label(name) for name in (*plan.sums, *BOOKED)],
@@ -121,24 +134,34 @@ def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[An
         .subquery("grouped")
     )
     codes = {_mask(marks, names): (kind, number) for kind, number, names in sets}
-    return _told_apart(plan, grouped, codes)
+    return _told_apart(plan, grouped, codes, buckets)
 
 
-def _told_apart(plan: Plan, grouped: sa.Subquery, codes: dict[int, tuple[int, int]]) -> sa.Select[Any]:
+def _told_apart(
+    plan: Plan, grouped: sa.Subquery, codes: dict[int, tuple[int, int]], buckets: Sequence[str]
+) -> sa.Select[Any]:
     """The rows of all grouping sets in the shape of the union: kind and group by the set's mask."""
     c = grouped.c
     kind, number = (sa.case({mask: integer(code[i]) for mask, code in codes.items()}, value=c.set_) for i in (0, 1))
-    bucket = sa.case((kind == BOOKS, c.reason), else_=sa.func.coalesce(c.bin, c.lag, c.latency))
+    bucket = sa.case((kind == BOOKS, c.reason), else_=sa.func.coalesce(*_of(grouped, buckets)))
     pairs = zip_longest((c[name] for name in plan.sums), (c[name] for name in BOOKED), fillvalue=integer(0))
     totals = [sa.case((kind == BOOKS, booked), else_=own) for own, booked in pairs]
-    place = {name: c[name] for name in (*PLACE, *(f"slice_{name}" for name in plan.slice_columns), *CLASSES)}
+    place: dict[str, Column] = {
+        name: c[name] for name in (*PLACE, *(f"slice_{name}" for name in plan.slice_columns), *CLASSES)
+    }
+    place["on_labeled"] = sa.func.coalesce(c.on_labeled, integer(OUTSIDE))
     named = {"kind": kind, "group": number, **place, "bucket": bucket, "n": c.n, **_numbered(totals)}
     wanted = sa.and_(bucket.is_not(None), sa.or_(kind == BOOKS, c.reason == USABLE))
     return sa.select(*[x.label(name) for name, x in named.items()]).where(wanted)
 
 
+def _place(kind: int) -> tuple[str, ...]:
+    """The columns that tell where cells of a kind lie: ages are asked for in windows on `predicted_at` only."""
+    return tuple(name for name in PLACE if kind != AGE or name != "on_labeled")
+
+
 def _mask(marks: Sequence[str], names: set[str]) -> int:
-    """What GROUPING(marks) gives for a set: a bit a column, the first the highest, set where it is not grouped by."""
+    """What `grouping_mask(marks)` gives for a set: a bit a column, the first the highest, set where not grouped by."""
     return sum((name not in names) << (len(marks) - 1 - i) for i, name in enumerate(marks))
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,11 +10,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from evaljob.ages import MINUTE, exponent_of, factors
 from evaljob.dialect import double, floor_integer, integer_division, microseconds_between, whole_part
 from evaljob.join.plan import (
     BOOKED,
     ERROR_SUMS,
     LABEL_ID_NULL,
+    MICRO,
     NUMBER_INVALID,
     ORPHAN,
     PREDICTION_ID_NULL,
@@ -25,6 +27,7 @@ from evaljob.join.plan import (
     bound,
     in_spans,
     parts,
+    value_sums,
 )
 from evaljob.join.resolve import answered, exists, orphans, served
 from evaljob.source import Source, column_type
@@ -32,13 +35,12 @@ from evaljob.statistics.bins import DURATION_GAMMA, SCORE_UNIT, score_bin_edges
 from evaljob.types import Kind
 from evaljob.window import OUTSIDE, Segments
 
-MICRO = 10**6
 CLIP = 10**3  # on the grid of scores: log loss of scores clipped to [1e-6, 1 - 1e-6]
 PERCENT = SCORE_UNIT // 100  # the width of the bins between 0.01 and 0.99
 LARGEST_NUMBER = 1e9  # larger ones are rejected, so that a sum of squares stays within 64 bits
-LARGEST_VALUE = 1e12
 LONGEST_LATENCY = 1e10  # seconds
 NO_BUCKET = -1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def requests(
@@ -106,6 +108,7 @@ class _Request:
             **self._truth_and_prediction(),
             "lag": sa.case((self.real, microseconds_between(row.c.predicted_at, self.row.c.labeled_at))),
             "latency": self._latency(),
+            "minute": self._minute(),
             **self._values(),
             **self._booked(),
         }
@@ -114,15 +117,21 @@ class _Request:
         """Why the request stays out of every count but the books, if it does."""
         row = self.row
         if self.plan.regression:
-            wrong = sa.or_(
-                _not_within(row.c.prediction, LARGEST_NUMBER),
-                sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)),
-            )
-            return sa.case((wrong, integer(NUMBER_INVALID)), else_=integer(USABLE))
+            return sa.case((self._wrong_number(), integer(NUMBER_INVALID)), else_=integer(USABLE))
         if "score" not in row.c:
             return integer(USABLE)
         wrong = sa.and_(row.c.prediction.is_not(None), row.c.score.is_not(None), sa.not_(_is_probability(row.c.score)))
         return sa.case((wrong, integer(SCORE_INVALID)), else_=integer(USABLE))
+
+    def _wrong_number(self) -> Column:
+        """Regression: the prediction or the label is too large for exact sums, or no number at all."""
+        default = self.plan.evaluation.labels_default
+        implicit = default is not None and abs(float(default.label)) > LARGEST_NUMBER
+        return sa.or_(
+            _not_within(self.row.c.prediction, LARGEST_NUMBER),
+            sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)),
+            *([self._implicit()] if implicit else []),
+        )
 
     def _on_labeled(self, reason: Column) -> Column:
         """A rejected request without label counts where its prediction lies, others in no window on `labeled_at`."""
@@ -165,7 +174,8 @@ class _Request:
         if default is not None:
             label = sa.case((self.real, label), (self._implicit(), sa.literal(float(default.label))))
         truth_, said = double(label), double(self.row.c.prediction)
-        both = sa.and_(truth_.is_not(None), said.is_not(None))
+        # Engines with strict casts fail on the error of an infinite prediction, also where nobody counts it.
+        both = sa.and_(truth_.is_not(None), said.is_not(None), sa.not_(self._wrong_number()))
         error = sa.case((both, said - truth_))
         return {
             "label": sa.case((label.is_not(None), integer(1))),
@@ -180,11 +190,18 @@ class _Request:
         seconds = self.row.c.latency_seconds
         return sa.case((_is_latency(seconds), whole_part(double(seconds) * float(MICRO) + 0.5)))
 
+    def _minute(self) -> Column:
+        """Whole minutes from 1970 to the prediction."""
+        if not self.plan.aged:
+            return NULL_INTEGER
+        since = bound(self.plan.predictions, "predicted_at", EPOCH)
+        return integer_division(microseconds_between(since, self.row.c.predicted_at), integer(MINUTE * MICRO))
+
     def _values(self) -> dict[str, Column]:
         columns: dict[str, Column] = {}
         for i, name in enumerate(self.plan.evaluation.values):
-            value = sa.case((sa.and_(self.real, _within(self.row.c[name], LARGEST_VALUE)), double(self.row.c[name])))
-            columns |= exact_parts(f"value_{i}", value)
+            value = sa.case((sa.and_(self.real, _within(self.row.c[name], LARGEST_NUMBER)), double(self.row.c[name])))
+            columns |= exact_parts(f"value_{i}", value) | exact_parts(f"squared_value_{i}", value * value, MICRO)
         return columns
 
     def _booked(self) -> dict[str, Column]:
@@ -193,7 +210,7 @@ class _Request:
         labels = row.c.label_copies - row.c.late_copies
         latency = row.c.latency_seconds if "latency_seconds" in row.c else None
         invalid = [
-            _count(sa.and_(self.real, _not_within(row.c[name], LARGEST_VALUE))) for name in plan.evaluation.values
+            _count(sa.and_(self.real, _not_within(row.c[name], LARGEST_NUMBER))) for name in plan.evaluation.values
         ]
         booked = {
             "duplicates": row.c.copies - 1,
@@ -220,11 +237,12 @@ def _numbered(plan: Plan, row: sa.Subquery, sign: int) -> dict[str, Column]:
         "label",
         "prediction",
     )
-    values = [name for i in range(len(plan.evaluation.values)) for name in parts(f"value_{i}")]
+    values = [part for name in value_sums(plan.evaluation) for part in parts(name)]
     return {
         **{name: row.c[name] for name in keys},
         "lag": duration_bucket(row.c.lag),
         "latency": duration_bucket(row.c.latency),
+        "age": _age(plan, row),
         **own,
         **{name: row.c[name] for name in (*values, *BOOKED)},
         "sign": integer(sign),
@@ -245,7 +263,7 @@ def _rejected(plan: Plan, source: Source, rows: sa.Subquery, reason: int, t: dat
         "model_version": text("model_version"),
         **{f"slice_{c}": text(c) for c in plan.slice_columns},
         "label": null_of(plan, "label"), "prediction": null_of(plan, "prediction"),
-        "lag": NULL_INTEGER, "latency": NULL_INTEGER, "bin": integer(NO_BUCKET),
+        "lag": NULL_INTEGER, "latency": NULL_INTEGER, "age": NULL_INTEGER, "bin": integer(NO_BUCKET),
         **dict.fromkeys((*plan.sums, *BOOKED), integer(0)),
         "sign": integer(sign),
     }  # fmt: skip
@@ -272,11 +290,14 @@ def _minus_log(score: Column) -> Column:
 
 
 def _error_numbers(row: sa.Subquery) -> dict[str, Column]:
-    """Bucket of the absolute error in millionths, and the exact sums of error and label and of their squares."""
+    """Bucket of the absolute error in millionths, and the exact sums of error and label and of their products."""
     error, label = row.c.error, row.c.truth
-    reals = dict(zip(ERROR_SUMS, (error, sa.func.abs(error), error * error, label, label * label), strict=True))
+    reals = (error, sa.func.abs(error), error * error, label, label * label, label * error)
+    summed = zip(ERROR_SUMS.items(), reals, strict=True)
     bucket = sa.func.coalesce(duration_bucket(whole_part(sa.func.abs(error) * float(MICRO) + 0.5)), integer(NO_BUCKET))
-    return {"bin": bucket} | {part: x for name, real in reals.items() for part, x in exact_parts(name, real).items()}
+    return {"bin": bucket} | {
+        part: x for (name, unit), real in summed for part, x in exact_parts(name, real, unit).items()
+    }
 
 
 class score_bin(GenericFunction[int]):  # noqa: N801  (named as SQL functions are)
@@ -317,6 +338,17 @@ def duration_bucket(microseconds: Column) -> Column:
     return sa.case((microseconds > 0, bucket), (microseconds <= 0, integer(NO_BUCKET)))
 
 
+def _age(plan: Plan, row: sa.Subquery) -> Column:
+    """The bucket of when the prediction was served, as wide as its segment asks for, and whether it has a label."""
+    if not plan.aged:
+        return NULL_INTEGER
+    buckets: dict[int, Column] = {}
+    for number in sorted(set(plan.on_predicted.numbers) - {OUTSIDE}):
+        width, scale, flags = factors(exponent_of(plan.on_predicted, number))
+        buckets[number] = integer_division(row.c.minute, integer(width)) * integer(scale) + integer(flags)
+    return sa.case(buckets, value=row.c.on_predicted) + _count(row.c.label.is_not(None))
+
+
 def segment(segments: Segments, source: Source, stamp: Column, t: datetime, shift: timedelta = timedelta(0)) -> Column:
     """The number of the segment that `stamp + shift` lies in."""
     if not segments.ages:
@@ -342,13 +374,14 @@ def on_grid(x: Column) -> Column:
     return whole_part(double(x) * float(SCORE_UNIT) + 0.5)
 
 
-def exact_parts(name: str, x: Column) -> dict[str, Column]:
-    """A real number as two integers, its floor and the millionths above it; 0 for NULL."""
+def exact_parts(name: str, x: Column, unit: int = 1) -> dict[str, Column]:
+    """A real number as two integers, how many whole units and the millionths of 1 above them; 0 for NULL."""
     whole, micro = parts(name)
-    floor = floor_integer(x)
+    floor = floor_integer(x if unit == 1 else x / float(unit))
+    below = double(floor) if unit == 1 else double(floor) * float(unit)
     return {
         whole: sa.func.coalesce(floor, integer(0)),
-        micro: sa.func.coalesce(whole_part((x - double(floor)) * float(MICRO) + 0.5), integer(0)),
+        micro: sa.func.coalesce(whole_part((x - below) * float(MICRO) + 0.5), integer(0)),
     }
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from evaljob.config import Evaluation
 from evaljob.dialect import exact_text
+from evaljob.join.partition import days_of
 from evaljob.source import Source
 from evaljob.window import Segments
 
@@ -17,17 +18,36 @@ Column: TypeAlias = sa.ColumnElement[Any]
 Span: TypeAlias = tuple[datetime, datetime]
 
 # Kinds of cells
-OUTCOME, LAG, LATENCY, BOOKS = range(4)
+OUTCOME, LAG, LATENCY, BOOKS, AGE = range(5)
 # Why a row stays out of every other count; USABLE rows do not
 USABLE, ORPHAN, PREDICTION_ID_NULL, LABEL_ID_NULL, SCORE_INVALID, NUMBER_INVALID = range(6)
 # What else the books count, of requests that are used
 BOOKED = ("duplicates", "corrections", "retracted", "too_late", "latency_invalid", "values_invalid")
 SCORE_SUMS = ("score", "squared_score", "log_score", "log_rest")
-ERROR_SUMS = ("error", "absolute_error", "squared_error", "label", "squared_label")
+MICRO = 10**6
+# Real numbers that are summed, with the unit that their whole part counts: products of two of them are in millions, so
+# that the sum over nine million rows stays within 64 bits however large they are.
+ERROR_SUMS = {
+    "error": 1,
+    "absolute_error": 1,
+    "squared_error": MICRO,
+    "label": 1,
+    "squared_label": MICRO,
+    "label_error": MICRO,
+}
+
+
+def value_sums(evaluation: Evaluation) -> dict[str, int]:
+    """Likewise of the value columns: the i-th one and its square."""
+    return {
+        name: unit
+        for i in range(len(evaluation.values))
+        for name, unit in ((f"value_{i}", 1), (f"squared_value_{i}", MICRO))
+    }
 
 
 def parts(name: str) -> tuple[str, str]:
-    """The names of the two integers that hold a real number exactly: its whole part, and the rest in millionths."""
+    """The names of the two integers that hold a real number: how many whole units, and the rest in millionths of 1."""
     return f"{name}_whole", f"{name}_micro"
 
 
@@ -72,7 +92,12 @@ class Plan:
     def sums(self) -> tuple[str, ...]:
         """What outcome cells sum beside their count."""
         own = [part for name in ERROR_SUMS for part in parts(name)] if self.regression else SCORE_SUMS
-        return (*own, *(part for i in range(len(self.evaluation.values)) for part in parts(f"value_{i}")))
+        return (*own, *(part for name in value_sums(self.evaluation) for part in parts(name)))
+
+    @property
+    def aged(self) -> bool:
+        """Whether requests are counted by age as well, which has a meaning in windows on `predicted_at` only."""
+        return self.evaluation.metrics.missing and bool(self.on_predicted.windows)
 
     @cached_property
     def horizon(self) -> timedelta | None:
@@ -85,6 +110,10 @@ class Plan:
         default = self.evaluation.labels_default
         due = default.after if default is not None else timedelta(0)
         return max(w.maturity + w.length for w in self.evaluation.windows) + due + self.evaluation.max_lag
+
+    def oldest(self, t: datetime) -> datetime | None:
+        """The own timestamp before which rows do not exist for this evaluation at `t`; None: there is no bound."""
+        return None if self.horizon is None else t - self.horizon
 
     @property
     def regression(self) -> bool:
@@ -128,8 +157,10 @@ def bound(source: Source, column: str, t: datetime) -> Column:
 
 def in_spans(source: Source, column: str, spans: Iterable[Span]) -> Column:
     """Whether a row's timestamp lies in one of the half-open spans."""
+    spans = list(spans)
     stamp = source.rows.c[column]
-    return sa.or_(*[sa.and_(stamp >= bound(source, column, a), stamp < bound(source, column, b)) for a, b in spans])
+    inside = [sa.and_(stamp >= bound(source, column, a), stamp < bound(source, column, b)) for a, b in spans]
+    return sa.and_(sa.or_(*inside), *days_of(source, column, spans))
 
 
 class Stamp(sa.types.TypeDecorator[datetime]):

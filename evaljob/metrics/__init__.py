@@ -1,15 +1,27 @@
 """Cells to results: every metric of every series at once. Pure: no clock, no I/O."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from evaljob.cells import Cells
 from evaljob.config import Evaluation
-from evaljob.metrics import books, business, calibration, classification, durations, regression
+from evaljob.metrics import (
+    books,
+    business,
+    calibration,
+    classification,
+    confusion_counts,
+    quantiles,
+    ranking,
+    regression,
+    thresholds,
+)
 from evaljob.metrics.results import Results
-from evaljob.metrics.series import series_of
+from evaljob.metrics.scores import scores_of
+from evaljob.metrics.series import hashed, series_of
 
 
 def evaluate(evaluation: Evaluation, cells: Cells, as_of: datetime, unplaceable: dict[str, int]) -> pd.DataFrame:
@@ -24,7 +36,23 @@ def evaluate(evaluation: Evaluation, cells: Cells, as_of: datetime, unplaceable:
             regression.add(results)
         else:
             classification.add(results)
-            calibration.add(results)
-        durations.add(results)
-        business.add(results)
+            _add_scores(results, as_of)
+        if evaluation.metrics.quantiles:
+            quantiles.add(results)
+        if evaluation.metrics.business:
+            business.add(results)
     return results.frame(as_of)
+
+
+def _add_scores(results: Results, as_of: datetime) -> None:
+    """What the confusion matrix does not say, as far as it is wanted."""
+    evaluation, binary = results.series.evaluation, results.series.evaluation.task == "binary"
+    wanted, scores = evaluation.metrics, cache(lambda: scores_of(results.series))
+    if wanted.confusion:
+        confusion_counts.add(results)
+    if wanted.calibration:
+        calibration.add(results, scores())
+    if wanted.ranking and binary:
+        ranking.add(results, scores())
+    if wanted.thresholds and binary:
+        thresholds.add(results, scores(), hashed(f"{evaluation.model} {as_of.astimezone(UTC).isoformat()}"))

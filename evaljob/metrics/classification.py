@@ -1,12 +1,13 @@
 """Accuracy and its kin from the confusion matrix of every series."""
 
+from functools import partial
+
 import numpy as np
 
 from evaljob.metrics.results import Results
 from evaljob.metrics.series import Counts, Series
 from evaljob.statistics import confusion
 from evaljob.statistics import confusion_intervals as intervals
-from evaljob.statistics.intervals import Interval
 
 MACRO, WEIGHTED = "macro", "weighted"
 AGREEMENT = {
@@ -28,15 +29,11 @@ def add(results: Results) -> None:
     correct = np.trace(matrix, axis1=1, axis2=2)
     results.share("accuracy_ratio", correct, series.support)
     for metric, name in AGREEMENT.items():
-        value, interval = getattr(confusion, name)(matrix), getattr(intervals, name)(matrix, confidence)
-        results.measure(metric, value, interval)
+        results.measure(metric, getattr(confusion, name)(matrix), partial(getattr(intervals, name), matrix, confidence))
     outcomes = confusion.one_vs_rest(matrix)
     published = [len(names) - 1] if series.evaluation.task == "binary" else range(len(names))
-    f1, f1_interval = confusion.f1(outcomes), intervals.f1(outcomes, confidence)
     for k in published:
         _add_class(results, outcomes, k, names[k])
-        interval = Interval(f1_interval.lower[:, k], f1_interval.upper[:, k])
-        results.measure("f1_ratio", f1[:, k], interval, class_=names[k])
     if series.evaluation.task == "multiclass":
         _add_averages(results, matrix, outcomes)
 
@@ -67,6 +64,9 @@ def _add_class(results: Results, outcomes: confusion.Outcomes, k: int, name: str
     total = tp + fp + fn + tn
     results.share("precision_ratio", tp, tp + fp, class_=name)
     results.share("recall_ratio", tp, tp + fn, class_=name)
+    one = confusion.Outcomes(*(counts[:, k : k + 1] for counts in outcomes))
+    f1 = partial(intervals.f1, one, results.series.evaluation.confidence)
+    results.each("f1_ratio", [name], confusion.f1(one), f1, label="class")
     results.share("specificity_ratio", tn, tn + fp, class_=name)
     results.share("prevalence_ratio", tp + fn, total, class_=name)
     results.share("predicted_ratio", tp + fp, total, class_=name)
@@ -76,7 +76,8 @@ def _add_averages(results: Results, matrix: Counts, outcomes: confusion.Outcomes
     confidence = results.series.evaluation.confidence
     for name in ("precision", "recall", "f1", "specificity"):
         values = getattr(confusion, name)(outcomes)
-        macro = intervals.macro_f1(matrix, confidence) if name == "f1" else _MACRO[name](outcomes, confidence)
-        weighted = getattr(intervals, f"weighted_{name}")(matrix, confidence)
-        results.measure(f"{name}_ratio", confusion.macro(values), macro, class_=MACRO)
-        results.measure(f"{name}_ratio", confusion.weighted(values, outcomes), weighted, class_=WEIGHTED)
+        macro = partial(intervals.macro_f1, matrix) if name == "f1" else partial(_MACRO[name], outcomes)
+        weighted = partial(getattr(intervals, f"weighted_{name}"), matrix)
+        results.measure(f"{name}_ratio", confusion.macro(values), partial(macro, confidence), class_=MACRO)
+        share = confusion.weighted(values, outcomes)
+        results.measure(f"{name}_ratio", share, partial(weighted, confidence), class_=WEIGHTED)

@@ -1,21 +1,34 @@
 """Errors of predicted numbers, from exact sums."""
 
-from evaljob.join.plan import ERROR_SUMS, parts
+from evaljob.join.plan import ERROR_SUMS
 from evaljob.metrics.results import Results
 from evaljob.statistics import regression
-
-MICRO = 10**6
+from evaljob.statistics import regression_intervals as intervals
+from evaljob.statistics.regression_intervals import ErrorSums
 
 
 def add(results: Results) -> None:
     """MAE, RMSE, mean error (prediction - label) and R^2."""
-    series = results.series
-    sums = {}
-    for name in ERROR_SUMS:
-        whole, micro = parts(name)
-        sums[name] = series.total(series.outcomes, whole) + series.total(series.outcomes, micro) / MICRO
-    n = series.support
-    results.measure("mean_absolute_error", regression.mean_absolute_error(n, sums["absolute_error"]))
-    results.measure("root_mean_squared_error", regression.root_mean_squared_error(n, sums["squared_error"]))
-    results.measure("mean_error", regression.mean_error(n, sums["error"]))
-    results.measure("r2_score", regression.r2_score(n, sums["squared_error"], sums["label"], sums["squared_label"]))
+    series, confidence = results.series, results.series.evaluation.confidence
+    sums = ErrorSums(rows=series.support, **{name: series.real(series.outcomes, name) for name in ERROR_SUMS})
+    n, absolute, squared = sums.rows, sums.absolute_error, sums.squared_error
+    results.measure(
+        "mean_absolute_error",
+        regression.mean_absolute_error(n, absolute),
+        lambda: intervals.mean_absolute_error(n, absolute, squared, confidence),
+    )
+    results.measure(
+        "root_mean_squared_error",
+        regression.root_mean_squared_error(n, squared),
+        lambda: intervals.root_mean_squared_error(n, absolute, squared, confidence),
+    )
+    results.measure(
+        "mean_error",
+        regression.mean_error(n, sums.error),
+        lambda: intervals.mean_error(n, sums.error, squared, confidence),
+    )
+    results.measure(
+        "r2_score",
+        regression.r2_score(n, squared, sums.label, sums.squared_label),
+        lambda: intervals.r2_score(sums, confidence),
+    )

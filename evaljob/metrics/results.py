@@ -1,20 +1,24 @@
 """Results: one metric's value for one series, with its interval and its support, collected column by column."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from evaljob.metrics.series import Counts, Series, Values
+from evaljob.statistics.arrays import ratio
 from evaljob.statistics.intervals import Interval, proportion
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Numbers: TypeAlias = Counts | Values
+Array = TypeVar("Array", Counts, Values)
+Limits: TypeAlias = Callable[[], Interval]  # computed only where intervals are wanted
 
-LABELS = ("class", "quantile", "bin", "reason", "column")
+LABELS = ("class", "predicted", "quantile", "bin", "threshold", "strategy", "reason", "column")
 COLUMNS = (
     "model", "model_version", "window", "slice", "slice_value", *LABELS, "metric", "value", "lower", "upper", "support",
     "as_of", "window_start", "window_end",
@@ -24,7 +28,10 @@ _EDGES = ("window_start", "window_end")
 
 
 class Results:
-    """Collects results of all series at once."""
+    """Collects results of all series at once.
+
+    Numbers have an entry a series: of all of them, or of those alone that a mask `where` chooses.
+    """
 
     def __init__(self, series: Series) -> None:
         self.series = series
@@ -32,34 +39,79 @@ class Results:
         self._parts: list[_Part] = []
 
     def count(
-        self, metric: str, value: Numbers, *, support: Counts | None = None, where: Mask | None = None, **labels: Any
+        self,
+        metric: str,
+        value: Numbers,
+        interval: Limits | None = None,
+        *,
+        support: Counts | None = None,
+        where: Mask | None = None,
+        **labels: Any,
     ) -> None:
         """A count, a sum or another number that is told whatever its support."""
-        self._add(metric, value, support, where, None, labels)
+        self._add(_Told(metric, value, support, where), interval, labels)
 
-    def share(self, metric: str, part: Counts, whole: Counts, *, needs_support: bool = True, **labels: Any) -> None:
+    def share(
+        self,
+        metric: str,
+        part: Counts,
+        whole: Counts,
+        *,
+        needs_support: bool = True,
+        where: Mask | None = None,
+        **labels: Any,
+    ) -> None:
         """A proportion with its interval. Undefined below `min_support`, which coverage and the like do not need."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            value = part / whole
-        interval = proportion(part, whole, self.series.evaluation.confidence)
+        value = ratio(part, whole)
+
+        def interval() -> Interval:
+            return proportion(part, whole, self.series.evaluation.confidence)
+
         if needs_support:
-            self.measure(metric, value, interval, **labels)
+            self.measure(metric, value, interval, where=where, **labels)
         else:
-            self._add(metric, value, whole, None, interval, labels)
+            self.count(metric, value, interval, support=whole, where=where, **labels)
 
     def measure(
         self,
         metric: str,
         value: Values,
-        interval: Interval | None = None,
+        interval: Limits | None = None,
         *,
         support: Counts | None = None,
         where: Mask | None = None,
         **labels: Any,
     ) -> None:
         """A quality metric: undefined (NaN) where the series has fewer labeled requests than `min_support`."""
-        bounds = None if interval is None else Interval(*(np.where(self.enough, bound, np.nan) for bound in interval))
-        self._add(metric, np.where(self.enough, value, np.nan), support, where, bounds, labels)
+        self._add(_Told(metric, value, support, where, quality=True), interval, labels)
+
+    def each(  # noqa: PLR0913  (all of them by name but the three that `measure` has too)
+        self,
+        metric: str,
+        names: Sequence[str],
+        values: Numbers,
+        interval: Limits | None = None,
+        *,
+        label: str,
+        quality: bool = True,
+        support: Counts | None = None,
+        where: Mask | None = None,
+    ) -> None:
+        """One result for each column of values (series, len(names)), told apart by a label of the metric.
+
+        The interval, and the support if it has two dimensions, are shaped as the values. `quality` metrics are
+        undefined below `min_support`.
+        """
+        tell = self.measure if quality else self.count
+        limits = self._limits(interval)
+        columns = np.asarray(values, dtype="float64")
+        for i, name in enumerate(names):
+            own = None if limits is None else partial(_column, limits, i)
+            of = support if support is None or support.ndim == 1 else np.ascontiguousarray(support[:, i])
+            tell(metric, columns[:, i], own, support=of, where=where, **{label: name})
+
+    def _limits(self, interval: Limits | None) -> Interval | None:
+        return interval() if interval is not None and self.series.evaluation.metrics.intervals else None
 
     def frame(self, as_of: datetime) -> pd.DataFrame:
         """All results as one frame with the columns COLUMNS, sorted by series and then as they were collected."""
@@ -87,31 +139,46 @@ class Results:
             **dict(zip(_EDGES, edges, strict=True)),
         }
 
-    def _add(
-        self,
-        metric: str,
-        value: Numbers,
-        support: Counts | None,
-        where: Mask | None,
-        interval: Interval | None,
-        labels: Mapping[str, Any],
-    ) -> None:
+    def _add(self, told: "_Told", interval: Limits | None, labels: Mapping[str, Any]) -> None:
         unknown = {name.removesuffix("_") for name in labels} - set(LABELS)
         if unknown:
             raise KeyError(min(unknown))
-        rows = np.arange(len(self.series)) if where is None else np.flatnonzero(where)
-        nothing = np.full(len(rows), np.nan)
-        lower, upper = (nothing, nothing) if interval is None else _finite(interval, rows)
-        support = (self.series.support if support is None else support)[rows]
-        texts = {"metric": metric} | {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}
-        self._parts.append(_Part(rows, np.asarray(value, dtype="float64")[rows], lower, upper, support, texts))
+        rows = np.arange(len(self.series)) if told.where is None else np.flatnonzero(told.where)
+        enough = self.enough[rows] if told.quality else np.True_
+        value = np.where(enough, _of(np.asarray(told.value, dtype="float64"), rows), np.nan)
+        lower, upper = self._bounds(interval, rows, enough)
+        support = _of(self.series.support if told.support is None else told.support, rows)
+        texts = {"metric": told.metric} | {name: labels.get(name, labels.get(f"{name}_", "")) for name in LABELS}
+        self._parts.append(_Part(rows, value, lower, upper, support, texts))
+
+    def _bounds(self, interval: Limits | None, rows: Counts, enough: Mask | np.bool_) -> tuple[Values, Values]:
+        """The bounds of some series; one that is infinite says nothing, and neither does the other then."""
+        limits = self._limits(interval)
+        if limits is None:
+            nothing = np.full(len(rows), np.nan)
+            return nothing, nothing
+        lower, upper = (_of(limit, rows) for limit in limits)
+        both = np.isfinite(lower) & np.isfinite(upper) & enough
+        return np.where(both, lower, np.nan), np.where(both, upper, np.nan)
 
 
-def _finite(interval: Interval, rows: npt.NDArray[np.int64]) -> tuple[Values, Values]:
-    """The bounds of some series; one that is infinite says nothing, and neither does the other then."""
-    lower, upper = interval.lower[rows], interval.upper[rows]
-    both = np.isfinite(lower) & np.isfinite(upper)
-    return np.where(both, lower, np.nan), np.where(both, upper, np.nan)
+class _Told(NamedTuple):
+    """A metric as it was given: `quality` ones need `min_support`."""
+
+    metric: str
+    value: Numbers
+    support: Counts | None
+    where: Mask | None
+    quality: bool = False
+
+
+def _of(numbers: Array, rows: Counts) -> Array:
+    """The numbers of some series, which may be all that there are."""
+    return numbers if len(numbers) == len(rows) else numbers[rows]
+
+
+def _column(limits: Interval, i: int) -> Interval:
+    return Interval(limits.lower[:, i], limits.upper[:, i])
 
 
 class _Part(NamedTuple):

@@ -1,5 +1,7 @@
 """The series that results are published for, and the cells summed into them."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +13,17 @@ import pandas as pd
 
 from evaljob.cells import NONE, Cells, class_name, packed
 from evaljob.config import Evaluation
-from evaljob.join.plan import BOOKS, LABEL_ID_NULL, ORPHAN, OUTCOME, USABLE
+from evaljob.join.plan import (
+    BOOKS,
+    ERROR_SUMS,
+    LABEL_ID_NULL,
+    MICRO,
+    ORPHAN,
+    OUTCOME,
+    USABLE,
+    parts,
+    value_sums,
+)
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[np.float64]
@@ -43,7 +55,7 @@ class Series:
     @cached_property
     def outcomes(self) -> pd.DataFrame:
         """The cells of requests with both a prediction and a label."""
-        return self._kind(OUTCOME).query("label != @NONE and prediction != @NONE")
+        return _where(self._kind(OUTCOME), label=True, prediction=True)
 
     @cached_property
     def support(self) -> Counts:
@@ -58,12 +70,12 @@ class Series:
     @cached_property
     def labeled(self) -> Counts:
         """Requests with a label, failed ones included."""
-        return self.total(self._kind(OUTCOME).query("label != @NONE"))
+        return self.total(_where(self._kind(OUTCOME), label=True))
 
     @cached_property
     def failed(self) -> Counts:
         """Requests whose prediction failed."""
-        return self.total(self._kind(OUTCOME).query("prediction == @NONE"))
+        return self.total(_where(self._kind(OUTCOME), prediction=False))
 
     @cached_property
     def overall(self) -> npt.NDArray[np.bool_]:
@@ -76,10 +88,19 @@ class Series:
         label, prediction = (self.outcomes[name].to_numpy(dtype="int64") for name in ("label", "prediction"))
         return np.asarray(label == (self.positive if self.evaluation.task == "binary" else prediction))
 
+    @cached_property
+    def keys(self) -> Counts:
+        """A number a series that follows from its name alone, for what is drawn at random for it."""
+        names = self.names[["model_version", "slice", "slice_value", "window"]].to_numpy().tolist()
+        return np.array([hashed(json.dumps(name)) for name in names], dtype="int64")
+
     @property
     def positive(self) -> int:
-        """The code of the positive class; NONE - 1, which nothing has, where it never occurs."""
-        name = class_name(self.evaluation.positive_label)
+        """The code of the positive class."""
+        return self.code(class_name(self.evaluation.positive_label))
+
+    def code(self, name: str) -> int:
+        """The code of a class; NONE - 1, which nothing has, where it never occurs."""
         return self.classes.index(name) if name in self.classes else NONE - 1
 
     def of_kind(self, kind: int) -> pd.DataFrame:
@@ -94,6 +115,24 @@ class Series:
     def total(self, cells: pd.DataFrame, column: str = "n") -> Counts:
         """A column of cells summed by series, exactly."""
         return self.dense(cells, [], [], column)
+
+    def real(self, cells: pd.DataFrame, name: str) -> Values:
+        """A real number of cells summed by series."""
+        whole, micro = (self.total(cells, part) for part in parts(name))
+        return self._real(whole, micro, name)
+
+    def real_of(self, cells: pd.DataFrame, name: str) -> Values:
+        """A real number of each cell."""
+        whole, micro = (cells[part].to_numpy() for part in parts(name))
+        return self._real(whole, micro, name)
+
+    def _real(self, whole: Counts, micro: Counts, name: str) -> Values:
+        unit = (ERROR_SUMS | value_sums(self.evaluation))[name]
+        return np.asarray(whole * float(unit) + micro / MICRO)
+
+    def summed(self, cells: pd.DataFrame, values: Values) -> Values:
+        """A number of each cell summed by series."""
+        return np.bincount(cells["series"].to_numpy(), weights=values, minlength=len(self)).astype("float64")
 
     def dense(self, cells: pd.DataFrame, keys: Sequence[Counts], widths: Sequence[int], column: str = "n") -> Counts:
         """A column of cells summed into an array of shape (series, *widths), by series and by the given keys."""
@@ -111,6 +150,17 @@ class Series:
     def _by_kind(self) -> dict[int, pd.DataFrame]:
         kinds = self.cells["kind"].to_numpy(dtype="int64")
         return {int(kind): self.cells[kinds == kind] for kind in np.unique(kinds)}
+
+
+def _where(cells: pd.DataFrame, **there: bool) -> pd.DataFrame:
+    """The cells whose label or prediction is there, or is not."""
+    masks = [(cells[name].to_numpy() != NONE) == wanted for name, wanted in there.items()]
+    return cells[np.logical_and.reduce(masks)]
+
+
+def hashed(text: str) -> int:
+    """A 63-bit number that follows from a text, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()) >> 1
 
 
 def series_of(evaluation: Evaluation, cells: Cells) -> Series:

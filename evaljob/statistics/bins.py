@@ -1,7 +1,6 @@
 """The fine bins of scores and the logarithmic buckets of durations that cells are counted in."""
 
 import math
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -69,23 +68,3 @@ def duration_bucket_value(bucket: ArrayLike) -> Floats:
     number = np.asarray(bucket)
     value = 2 * DURATION_GAMMA ** (number + 1.0) / (DURATION_GAMMA + 1) / 1e6
     return np.where(number == DURATION_ZERO, 0.0, value)
-
-
-def quantile(series: ArrayLike, values: ArrayLike, counts: ArrayLike, n_series: int, q: Sequence[float]) -> Floats:
-    """Nearest-rank quantiles of counted values, shape (n_series, len(q)).
-
-    One entry per (series, value) pair, in any order: the series' number from 0, the value, how often it occurred. The
-    q-quantile is the smallest value that at least `ceil(q n)` occurrences do not exceed (numpy's "inverted_cdf"). NaN
-    for a series without any.
-    """
-    order = np.lexsort((np.asarray(values), np.asarray(series)))
-    owner, value = np.asarray(series)[order], np.asarray(values, dtype=np.float64)[order]
-    reached = np.cumsum(np.asarray(counts, dtype=np.int64)[order])
-    last = np.concatenate([[0], reached])[np.searchsorted(owner, np.arange(n_series), side="right")]
-    before = np.concatenate([[0], last[:-1]])
-    total = last - before
-    # The tolerance keeps 0.07 * 100 = 7.000000000000001 from asking for the eighth of a hundred.
-    rank = np.maximum(np.ceil(np.multiply.outer(total, np.asarray(q)) * (1 - 1e-12)), 1).astype(np.int64)
-    place = np.searchsorted(reached, before[:, None] + rank)
-    found = np.concatenate([value, [np.nan]])[np.minimum(place, len(value))]
-    return np.where(total[:, None] > 0, found, np.nan)

@@ -4,11 +4,18 @@ Bins have shape (series, bins). Rows of one bin are taken to have its mean score
 """
 
 import numpy as np
-from scipy.special import bdtr, bdtrik, stdtrit
+from scipy.special import stdtrit
 
 from evaljob.statistics.arrays import Floats, ratio
 from evaljob.statistics.calibration import Bins
-from evaljob.statistics.intervals import Interval, bounded_score, normal_quantile, positive_score, proportion
+from evaljob.statistics.intervals import (
+    Interval,
+    binomial_quantile,
+    bounded_score,
+    normal_quantile,
+    positive_score,
+    proportion,
+)
 from evaljob.statistics.loss import Loss, mean_score
 
 _LOWEST_SCORE = 1e-6
@@ -27,7 +34,7 @@ def consistency_band(bins: Bins, confidence: float) -> Interval:
     """
     score, n = np.clip(mean_score(bins), 0, 1), bins.support
     return Interval(
-        *(ratio(_binomial_quantile(tail, n, score), n) for tail in ((1 - confidence) / 2, (1 + confidence) / 2))
+        *(ratio(binomial_quantile(tail, n, score), n) for tail in ((1 - confidence) / 2, (1 + confidence) / 2))
     )
 
 
@@ -84,10 +91,3 @@ def _hall(t: Floats, skewness: Floats, n: Floats) -> Floats:
     standard = ratio(t, np.sqrt(n))
     bent = 3 * ratio(np.cbrt(1 + skewness * (standard - ratio(skewness, 6 * n))) - 1, skewness)
     return np.where(np.abs(skewness) < 1e-6, standard, bent)  # noqa: PLR2004
-
-
-def _binomial_quantile(probability: float, n: Floats, p: Floats) -> Floats:
-    """The least k with `P(K <= k) >= probability`."""
-    k = np.ceil(np.nan_to_num(bdtrik(probability, n, p)))
-    below = np.maximum(k - 1, 0)
-    return np.asarray(np.where(bdtr(below, n, p) >= probability, below, k))

@@ -11,17 +11,8 @@ from evaljob.statistics.confusion import Outcomes
 from evaljob.statistics.intervals import Interval, bounded_score
 
 
-class Costs(NamedTuple):
-    """What one row of each outcome costs, in any one unit; gains are below 0."""
-
-    tp: float
-    fp: float
-    fn: float
-    tn: float
-
-
 class Cheapest(NamedTuple):
-    """The threshold that would have cost least, and what it would have cost: each (series,), NaN without rows."""
+    """The threshold that would have cost least, and what a row would have cost: each (series[, B])."""
 
     threshold: Floats
     cost: Floats
@@ -69,22 +60,26 @@ def outcomes_at(positives: Numbers, negatives: Numbers) -> Outcomes:
     return Outcomes(tp, fp, positives.sum(axis=1, keepdims=True) - tp, negatives.sum(axis=1, keepdims=True) - fp)
 
 
-def cost_at(outcomes: Outcomes, costs: Costs) -> Floats:
-    """What each threshold would have cost in all: shaped as the outcomes."""
-    return np.asarray(sum(count * price for count, price in zip(outcomes, costs, strict=True)), dtype=np.float64)
+def curve(called: Numbers, left: Numbers) -> Floats:
+    """What each threshold would have cost in all: (series, SCORE_BINS[, B]) to (series, SCORE_BINS + 1[, B]).
 
-
-def cheapest(outcomes: Outcomes, costs: Costs) -> Cheapest:
-    """The threshold that would have cost least; of several equally cheap ones the middle one.
-
-    It is chosen on the very rows it is judged by, so on new rows it saves less than it says.
+    `called` is what the rows of each fine bin cost when they are called positive, `left` what they cost otherwise.
     """
-    curve = cost_at(outcomes, costs)
-    least = curve.min(axis=1, keepdims=True)
-    rank = np.cumsum(curve == least, axis=1)
+    return np.asarray(_reached(called) + left.sum(axis=1, keepdims=True) - _reached(left), dtype=np.float64)
+
+
+def cheapest(cost: Floats, rows: Numbers) -> Cheapest:
+    """The threshold of `curve` that would have cost least, and its cost for a row; of equally cheap ones the middle.
+
+    It is chosen on the very rows it is judged by, so on new rows it saves less than it says. `rows` has shape
+    (series[, B]); undefined without any.
+    """
+    least = cost.min(axis=1, keepdims=True)
+    # Sums of amounts are off in their last digits.
+    cheap = cost <= least + 1e-12 * np.abs(cost).max(axis=1, keepdims=True)
+    rank = np.cumsum(cheap, axis=1)
     middle = (rank >= (rank[:, -1:] + 1) // 2).argmax(axis=1)
-    empty = (outcomes.tp + outcomes.fp + outcomes.fn + outcomes.tn)[:, 0] == 0
-    return Cheapest(unless(empty, thresholds()[middle]), unless(empty, least[:, 0]))
+    return Cheapest(unless(rows == 0, thresholds()[middle]), ratio(least[:, 0], rows))
 
 
 def _reached(counts: Numbers) -> Numbers:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv
+from scipy.special import bdtr, gammaincinv
 
-from evaljob.statistics.arrays import Floats, Numbers, ratio
+from evaljob.statistics.arrays import Floats, Integers, Numbers, ratio
 
 
 class Interval(NamedTuple):
@@ -102,6 +102,22 @@ def positive_score(value: Floats, smoothed: Floats, variance: Floats, quantile: 
     center, reach = zip(*((k + quantile**2 / 2, quantile * np.sqrt(k + quantile**2 / 4)) for k in counts), strict=True)
     lower, upper = np.minimum(*np.subtract(center, reach)), np.maximum(*np.add(center, reach))
     return Interval(np.where(unit > 0, unit * lower, value), np.where(unit > 0, unit * upper, value))
+
+
+def binomial_quantile(probability: float, n: ArrayLike, p: ArrayLike) -> Integers:
+    """The least k with `P(K <= k) >= probability`, of K successes in n trials with chance p; n and p broadcast.
+
+    Found near Cornish and Fisher's expansion, which is mostly right and never far off.
+    """
+    size, chance = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(p, dtype=np.float64))
+    z, variance = NormalDist().inv_cdf(probability), size * chance * (1 - chance)
+    near = np.floor(size * chance + z * np.sqrt(variance) + (1 - 2 * chance) * (z * z - 1) / 6 + 0.5)
+    k = np.clip(near, 0, size).astype(np.int64)
+    while (low := (k < size) & (bdtr(k.astype(np.float64), size, chance) < probability)).any():
+        k = k + low
+    while (high := (k > 0) & (bdtr(k - 1.0, size, chance) >= probability)).any():
+        k = k - high
+    return np.asarray(k)
 
 
 def _few(k: Floats, n: Floats) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ import numpy as np
 from evaljob.statistics.arrays import Floats, ratio
 from evaljob.statistics.calibration import Bins
 
-_ROWS_FOR_MODEL = 8
+ROWS_FOR_MODEL = 8
 
 
 class Loss:
@@ -57,7 +57,7 @@ class Loss:
         return self._mean(self._positives * above + negatives * below)
 
     def _drawn(self, observed: Floats, modelled: Floats) -> Floats:
-        return np.asarray((self.rows * observed + _ROWS_FOR_MODEL * modelled) / (self.rows + _ROWS_FOR_MODEL))
+        return np.asarray((self.rows * observed + ROWS_FOR_MODEL * modelled) / (self.rows + ROWS_FOR_MODEL))
 
 
 def mean_score(bins: Bins) -> Floats:

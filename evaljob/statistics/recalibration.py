@@ -3,6 +3,7 @@
 Rows of one bin are taken to have its mean score.
 """
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from evaljob.statistics.intervals import Interval, normal_quantile
 _LOWEST_SCORE = 1e-6
 _STEPS = 25
 _SMALLEST_STEP = 1e-9
+_LARGEST_STEP = 10.0
 _HALVINGS = 5
 
 
@@ -43,22 +45,31 @@ class Verdict(NamedTuple):
 def recalibrate(fine: Bins) -> Recalibration:
     """The logistic regression of outcomes on the logit of the score, by Newton's method for all series at once.
 
-    Undefined where a score separates the outcomes, or there is but one outcome or one score: no finite fit exists.
+    Intercept and slope are undefined where a score separates the outcomes, or there is but one outcome or one score: no
+    finite fit exists. The gain in likelihood is defined wherever there are rows: it is then that of the best limit.
     Source: Cox (1958), Biometrika 45(3/4); Miller, Hui and Tierney (1991), Statistics in Medicine 10(8).
     """
     model = _Model(fine)
     beta = np.tile([0.0, 1.0], (len(fine.support), 1))
-    start = reached = model.log_likelihood(beta)
-    lost = _separated(fine)
+    start = model.log_likelihood(beta)
+    reached = start.copy()
+    moving = np.arange(len(beta))
     for _ in range(_STEPS):
-        step = np.where(lost[:, None], 0.0, _solve(*model.derivatives(beta)))
-        beta, reached = _climb(model, beta, step, reached)
-        if np.abs(step).max(initial=0.0) < _SMALLEST_STEP:
+        part = model.of(moving)
+        there, gained = _climb(part, beta[moving], _solve(*part.derivatives(beta[moving])), reached[moving])
+        settled = np.abs(there - beta[moving]).max(axis=1, initial=0.0) < _SMALLEST_STEP
+        beta[moving], reached[moving] = there, gained
+        moving = moving[~settled]
+        if len(moving) == 0:
             break
     gradient, information = model.derivatives(beta)
-    lost |= np.abs(gradient).max(axis=1) > 1e-6 * fine.support.sum(axis=1)
+    lost = _separated(fine) | (np.abs(gradient).max(axis=1) > 1e-6 * fine.support.sum(axis=1))
     errors = np.sqrt(ratio(information[:, ::-1], _determinant(information)[:, None])[:, [0, 2]])
-    return Recalibration(*(unless(lost, part) for part in (*beta.T, *errors.T, 2 * (reached - start))))
+    gain = unless(fine.support.sum(axis=1) == 0, 2 * (reached - start))
+    intercept, slope, intercept_error, slope_error = (
+        unless(lost | np.isnan(errors[:, 0]), part) for part in (*beta.T, *errors.T)
+    )
+    return Recalibration(intercept, slope, intercept_error, slope_error, gain)
 
 
 def interval(value: Floats, standard_error: Floats, confidence: float) -> Interval:
@@ -67,12 +78,14 @@ def interval(value: Floats, standard_error: Floats, confidence: float) -> Interv
     return Interval(value - reach, value + reach)
 
 
-def likelihood_ratio_test(fit: Recalibration) -> Verdict:
+def likelihood_ratio_test(fine: Bins, fit: Recalibration) -> Verdict:
     """Whether intercept 0 and slope 1 fit as well as the best ones: chi-squared with two degrees of freedom.
 
-    Source: Miller, Hui and Tierney (1991).
+    With a single score there is but an intercept: one degree. Undefined without rows. Source: Miller, Hui and Tierney
+    (1991); Wilks (1938).
     """
-    return Verdict(fit.likelihood_gain, chdtrc(2, np.maximum(fit.likelihood_gain, 0.0)))
+    gain, free = np.maximum(fit.likelihood_gain, 0.0), np.minimum((fine.support > 0).sum(axis=1), 2)
+    return Verdict(fit.likelihood_gain, unless(free == 0, chdtrc(np.maximum(free, 1), gain)))
 
 
 def spiegelhalter_test(fine: Bins) -> Verdict:
@@ -97,6 +110,18 @@ class _Model:
         self.rows, self.positives = fine.support[where], fine.positives[where]
         self.x = logit(np.clip(fine.score[where] / self.rows, _LOWEST_SCORE, 1 - _LOWEST_SCORE))
 
+    def of(self, some: NDArray[np.int64]) -> "_Model":
+        """The model of some of the series."""
+        if len(some) == self.n_series:
+            return self
+        part = copy(self)
+        place = np.full(self.n_series, -1)
+        place[some] = np.arange(len(some))
+        kept = place[self.series] >= 0
+        part.series, part.n_series = place[self.series[kept]], len(some)
+        part.rows, part.positives, part.x = self.rows[kept], self.positives[kept], self.x[kept]
+        return part
+
     def log_likelihood(self, beta: Floats) -> Floats:
         eta = self._eta(beta)
         return self._sum(self.positives * log_expit(eta) + (self.rows - self.positives) * log_expit(-eta))
@@ -116,10 +141,13 @@ class _Model:
 
 
 def _solve(gradient: Floats, information: Floats) -> Floats:
-    """Newton's step, none where the information is singular."""
+    """Newton's step; of the intercept alone where the information is singular, as with a single score."""
+    determinant = _determinant(information)
     first = information[:, 2] * gradient[:, 0] - information[:, 1] * gradient[:, 1]
     second = information[:, 0] * gradient[:, 1] - information[:, 1] * gradient[:, 0]
-    return np.nan_to_num(ratio(np.stack([first, second], axis=1), _determinant(information)[:, None]))
+    alone = ratio(gradient[:, 0], information[:, 0])
+    steps = [np.where(np.isnan(determinant), alone, first / determinant), second / determinant]
+    return np.asarray(np.clip(np.nan_to_num(np.stack(steps, axis=1)), -_LARGEST_STEP, _LARGEST_STEP))
 
 
 def _climb(model: _Model, beta: Floats, step: Floats, reached: Floats) -> tuple[Floats, Floats]:

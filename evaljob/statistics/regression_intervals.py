@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, stdtrit
+from scipy.special import gammaln
 
 from evaljob.statistics.arrays import Floats, ratio
-from evaljob.statistics.intervals import Interval, normal_quantile
+from evaljob.statistics.intervals import Interval
+from evaljob.statistics.means import mean_interval, student_quantile, variance_of_mean
 
 _ROWS_FOR_KURTOSIS = 10  # a sample's kurtosis falls short by about so many rows over n
 
@@ -32,8 +33,7 @@ class ErrorSums(NamedTuple):
 
 def mean_error(count: ArrayLike, error: ArrayLike, squared_error: ArrayLike, confidence: float) -> Interval:
     """Student's interval of a mean."""
-    mean, reach = ratio(error, count), _student(count, confidence) * _standard_error(count, error, squared_error)
-    return Interval(mean - reach, mean + reach)
+    return mean_interval(count, error, squared_error, confidence)
 
 
 def mean_absolute_error(
@@ -41,7 +41,7 @@ def mean_absolute_error(
 ) -> Interval:
     """Student's interval of a positive mean, on the scale of its logarithm."""
     mean = ratio(absolute_error, count)
-    reach = _student(count, confidence) * _standard_error(count, absolute_error, squared_error)
+    reach = student_quantile(count, confidence) * np.sqrt(variance_of_mean(count, absolute_error, squared_error))
     return _around(mean, np.where(mean == 0, 0.0, ratio(reach, mean)))
 
 
@@ -54,7 +54,7 @@ def root_mean_squared_error(
     degrees of freedom).
     """
     spread = np.sqrt(ratio(_kurtosis(count, absolute_error, squared_error) - 1, count))
-    return _around(np.sqrt(ratio(squared_error, count)), _student(count, confidence) * spread / 2)
+    return _around(np.sqrt(ratio(squared_error, count)), student_quantile(count, confidence) * spread / 2)
 
 
 def r2_score(sums: ErrorSums, confidence: float) -> Interval:
@@ -71,24 +71,15 @@ def r2_score(sums: ErrorSums, confidence: float) -> Interval:
     scatter = np.maximum(square - bias**2, 0)
     of_errors = 2 * ratio(scatter**2 + 2 * bias**2 * scatter, square**2)
     variance = of_errors * tails + 2 - 4 * shared * np.minimum(tails, 1) + ratio(2, n)
-    unexplained = _around(ratio(square, spread), _student(n, confidence) * np.sqrt(ratio(np.maximum(variance, 0), n)))
+    unexplained = _around(
+        ratio(square, spread), student_quantile(n, confidence) * np.sqrt(ratio(np.maximum(variance, 0), n))
+    )
     return Interval(1 - unexplained.upper, 1 - unexplained.lower)
 
 
 def _around(value: Floats, reach: Floats) -> Interval:
     """An interval symmetric for the logarithm."""
     return Interval(value * np.exp(-reach), value * np.exp(reach))
-
-
-def _student(count: ArrayLike, confidence: float) -> Floats:
-    normal_quantile(confidence)  # refuses what is no confidence
-    free = np.asarray(count, dtype=np.float64) - 1
-    return np.where(free > 0, stdtrit(np.maximum(free, 1), (1 + confidence) / 2), np.nan)
-
-
-def _standard_error(count: ArrayLike, total: ArrayLike, squared: ArrayLike) -> Floats:
-    n, mean = np.asarray(count, dtype=np.float64), ratio(total, count)
-    return np.sqrt(ratio(np.maximum(ratio(squared, n) - mean**2, 0.0), n - 1))
 
 
 def _kurtosis(count: ArrayLike, absolute_error: ArrayLike, squared_error: ArrayLike) -> Floats:

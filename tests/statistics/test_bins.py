@@ -13,7 +13,6 @@ from evaljob.statistics.bins import (
     SCORE_UNIT,
     duration_bucket_of,
     duration_bucket_value,
-    quantile,
     score_bin_edges,
     score_bin_of,
     uniform_bin_of,
@@ -75,33 +74,3 @@ def test_bucket_value_by_hand() -> None:
     """Bucket 0 is [1, 1.0202) microseconds and stands for 2 * 1.0202 / 2.0202 = 1.01 of them."""
     assert float(duration_bucket_value(0)) == pytest.approx(1.01e-6, rel=1e-12)
     assert int(duration_bucket_of(1_000_000)) == math.floor(math.log(1e6) / math.log(1.01 / 0.99))
-
-
-def test_quantile_by_hand() -> None:
-    """Ten values 1 1 1 2 2 2 2 2 3 9: half of them do not exceed 2, 95% is the tenth, none is the first."""
-    found = quantile([0, 0, 0, 0], [9, 1, 3, 2], [1, 3, 1, 5], 1, [0.0, 0.3, 0.31, 0.5, 0.95])
-    assert found.tolist() == [[1.0, 1.0, 2.0, 2.0, 9.0]]
-
-
-def test_quantile_of_nothing_is_undefined() -> None:
-    """A series without counts has no quantile, also when there is no cell at all."""
-    assert np.isnan(quantile([1], [5.0], [2], 3, [0.5])[[0, 2]]).all()
-    assert np.isnan(quantile([], [], [], 2, [0.5])).all()
-
-
-def test_quantile_rank_is_not_moved_by_rounding() -> None:
-    """0.07 * 100 is 7.000000000000001 in floating point; the 7% quantile of 1..100 is 7 all the same."""
-    assert quantile(np.zeros(100), np.arange(1, 101), np.ones(100), 1, [0.07, 0.29, 0.57]).tolist() == [[7, 29, 57]]
-
-
-@given(
-    groups=st.lists(st.lists(st.integers(min_value=0, max_value=20), max_size=30), min_size=1, max_size=4),
-    q=st.sampled_from([0.01, 0.25, 0.5, 0.9, 0.99, 1.0]),
-)
-def test_quantile_agrees_with_numpy(groups: list[list[int]], q: float) -> None:
-    """The nearest rank is numpy's inverted_cdf, for every series apart from the others."""
-    series = [i for i, values in enumerate(groups) for _ in values]
-    flat = [value for values in groups for value in values]
-    found = quantile(series, flat, np.ones(len(flat)), len(groups), [q])[:, 0]
-    expected = [np.quantile(values, q, method="inverted_cdf") if values else np.nan for values in groups]
-    np.testing.assert_array_equal(found, expected)

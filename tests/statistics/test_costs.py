@@ -1,18 +1,36 @@
 """What predictions cost, and would cost at other thresholds."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn import metrics
 
 from evaljob.statistics import confusion, costs
 from evaljob.statistics.bins import SCORE_BINS
-from evaljob.statistics.costs import Costs
 from tests.statistics.coverage import LEVEL, covered
-from tests.statistics.logs import cells
+from tests.statistics.logs import Cells, cells
 
-FRAUD = Costs(tp=-15.0, fp=4.0, fn=120.0, tn=0.0)
+
+class Prices(NamedTuple):
+    """What one row of each outcome costs."""
+
+    tp: float
+    fp: float
+    fn: float
+    tn: float
+
+
+FRAUD = Prices(tp=-15.0, fp=4.0, fn=120.0, tn=0.0)
+
+
+def curve(counted: Cells, prices: Prices) -> NDArray[np.float64]:
+    """What each threshold costs."""
+    called = counted.positives * prices.tp + counted.negatives * prices.fp
+    return costs.curve(called, counted.positives * prices.fn + counted.negatives * prices.tn)
 
 
 def test_cost_by_hand() -> None:
@@ -55,7 +73,7 @@ def test_cheapest_threshold_is_cheapest(rows: list[tuple[int, int]]) -> None:
     """No threshold on the grid costs less, and the one found costs what it says."""
     y, score = np.array(rows).T * np.array([[1], [1e-9]])
     counted = cells(y, score)
-    found = costs.cheapest(costs.outcomes_at(counted.positives, counted.negatives), FRAUD)
+    found = costs.cheapest(curve(counted, FRAUD), np.array([len(y)]))
 
     def cost(threshold: float) -> float:
         said = np.round(score, 9) >= threshold
@@ -67,14 +85,14 @@ def test_cheapest_threshold_is_cheapest(rows: list[tuple[int, int]]) -> None:
         )
         return float(np.dot([tp, fp, fn, tn], FRAUD))
 
-    assert found.cost[0] == pytest.approx(min(cost(threshold) for threshold in costs.thresholds()))
-    assert found.cost[0] == pytest.approx(cost(found.threshold[0]))
+    assert found.cost[0] * len(y) == pytest.approx(min(cost(threshold) for threshold in costs.thresholds()))
+    assert found.cost[0] * len(y) == pytest.approx(cost(found.threshold[0]))
 
 
 def test_middle_of_equally_cheap_thresholds() -> None:
     """One negative at 0.2 and one positive at 0.8: anything from 0.21 to 0.8 is free of errors, the middle is 0.5."""
     counted = cells([0, 1], [0.2, 0.8])
-    found = costs.cheapest(costs.outcomes_at(counted.positives, counted.negatives), Costs(0, 1, 1, 0))
+    found = costs.cheapest(curve(counted, Prices(0, 1, 1, 0)), np.array([2]))
     assert found.threshold[0] == pytest.approx(0.5, abs=0.01)
     assert found.cost[0] == 0
 
@@ -95,4 +113,20 @@ def test_curves_are_scikit_learns() -> None:
 def test_nothing_is_cheapest_without_rows() -> None:
     """No rows, no threshold."""
     nothing = np.zeros((1, SCORE_BINS), dtype=np.int64)
-    assert np.isnan(costs.cheapest(costs.outcomes_at(nothing, nothing), FRAUD)).all()
+    assert np.isnan(costs.cheapest(costs.curve(nothing, nothing), np.array([0]))).all()
+
+
+def test_curve_is_what_the_outcomes_cost() -> None:
+    """Outcomes at each threshold times their prices."""
+    rng = np.random.default_rng(2)
+    counted = cells(rng.binomial(1, 0.3, (3, 80)), rng.random((3, 80)))
+    outcomes = costs.outcomes_at(counted.positives, counted.negatives)
+    expected = sum(count * price for count, price in zip(outcomes, FRAUD, strict=True))
+    np.testing.assert_allclose(curve(counted, FRAUD), expected, atol=1e-9)
+
+
+def test_costs_that_differ_in_their_last_digits_are_equal() -> None:
+    """0.1 + 0.2 and 0.3 are one price: of the three thresholds that cost it the middle one is taken."""
+    cost = np.array([[0.5, 0.1 + 0.2, 0.3, 0.3 + 1e-16, 0.7]])
+    found = costs.cheapest(np.pad(cost, ((0, 0), (0, SCORE_BINS - 4)), constant_values=1.0), np.array([1]))
+    assert found.threshold[0] == costs.thresholds()[2]

@@ -9,6 +9,7 @@ from scipy import stats
 
 from evaljob.statistics.intervals import (
     Interval,
+    binomial_quantile,
     bounded_score,
     mean_of_proportions,
     normal_quantile,
@@ -112,3 +113,11 @@ def test_mean_of_proportions_covers() -> None:
     hits = np.random.default_rng(1).binomial(15, [0.9, 0.6], size=(10_000, 2))
     limits = mean_of_proportions(hits / 15, proportion(hits, 15, LEVEL))
     assert 0.93 < covered(limits, 0.75, hits.mean(axis=1) / 15) < 0.98
+
+
+@pytest.mark.parametrize("probability", [0.005, 0.025, 0.5, 0.975])
+def test_binomial_quantiles_are_scipys(probability: float) -> None:
+    """For few and for many trials, for chances near 0 and 1, and where nothing was tried."""
+    n, p = np.array([0, 1, 5, 30, 1000, 10**6])[:, None], np.array([0.0, 1e-4, 0.03, 0.5, 0.98, 1.0])
+    theirs = np.maximum(stats.binom.ppf(probability, n, p), 0)
+    np.testing.assert_array_equal(binomial_quantile(probability, n, p), theirs)

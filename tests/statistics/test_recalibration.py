@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
@@ -53,7 +54,7 @@ def test_tests_reject_calibrated_scores_as_seldom_as_they_say(source: str) -> No
     """5% of 1,500 calibrated logs of 200 rows fail each test at 5%."""
     y, score = SOURCES[source].draw(1500, 200, 2)
     fine = cells(y, score).fine
-    ratio = recalibration.likelihood_ratio_test(recalibration.recalibrate(fine))
+    ratio = recalibration.likelihood_ratio_test(fine, recalibration.recalibrate(fine))
     assert np.mean(ratio.p_value < 0.05) == pytest.approx(0.05, abs=0.02)
     assert np.mean(recalibration.spiegelhalter_test(fine).p_value < 0.05) == pytest.approx(0.05, abs=0.02)
 
@@ -62,7 +63,7 @@ def test_tests_find_extreme_scores() -> None:
     """Scores with twice the logit they should have: 1,000 rows are enough to see it every time."""
     y, score = SOURCES["too extreme"].draw(200, 1000, 2)
     fine = cells(y, score).fine
-    assert (recalibration.likelihood_ratio_test(recalibration.recalibrate(fine)).p_value < 0.05).all()
+    assert (recalibration.likelihood_ratio_test(fine, recalibration.recalibrate(fine)).p_value < 0.05).all()
     verdict = recalibration.spiegelhalter_test(fine)
     assert (verdict.p_value < 0.05).all()
     assert (verdict.statistic > 0).all()
@@ -82,7 +83,39 @@ def test_spiegelhalter_by_hand() -> None:
 def test_no_fit_where_outcomes_are_separated(support: list[int], positives: list[int]) -> None:
     """Separated outcomes, a single outcome, a single score, no rows: the likelihood has no maximum, the fit is NaN."""
     bins = Bins(np.array([support]), np.array([positives]), np.array([support]) * [0.3, 0.7])
-    assert np.isnan(recalibration.recalibrate(bins)).all()
+    fit = recalibration.recalibrate(bins)
+    assert np.isnan([fit.intercept, fit.slope, fit.intercept_error, fit.slope_error]).all()
+
+
+def test_likelihood_ratio_of_separated_outcomes_by_hand() -> None:
+    """Five negatives at 0.3 and five positives at 0.7: a sure fit has log likelihood 0, the scores' is 10 ln 0.7."""
+    bins = Bins(np.array([[5, 5]]), np.array([[0, 5]]), np.array([[1.5, 3.5]]))
+    verdict = recalibration.likelihood_ratio_test(bins, recalibration.recalibrate(bins))
+    assert verdict.statistic[0] == pytest.approx(-20 * np.log(0.7), abs=1e-6)
+    assert verdict.p_value[0] == pytest.approx(0.7**10, abs=1e-6)
+
+
+def test_likelihood_ratio_of_a_single_score_by_hand() -> None:
+    """Four of ten positive at 0.2: twice 4 ln(0.4 / 0.2) + 6 ln(0.6 / 0.8), with one degree of freedom."""
+    bins = Bins(np.array([[10, 0]]), np.array([[4, 0]]), np.array([[2.0, 0.0]]))
+    verdict = recalibration.likelihood_ratio_test(bins, recalibration.recalibrate(bins))
+    assert verdict.statistic[0] == pytest.approx(2 * (4 * np.log(2) + 6 * np.log(0.75)))
+    assert verdict.p_value[0] == pytest.approx(stats.chi2.sf(verdict.statistic[0], 1))
+
+
+def test_no_verdict_without_rows() -> None:
+    """Nothing is neither calibrated nor miscalibrated."""
+    bins = Bins(*(np.zeros((1, 2)) for _ in range(3)))
+    assert np.isnan(recalibration.likelihood_ratio_test(bins, recalibration.recalibrate(bins)).p_value).all()
+
+
+def test_rare_events_fail_the_test_as_seldom_as_it_says() -> None:
+    """2,000 logs of 200 scores about 0.005, one positive on average: fewer than 6% fail at 5%."""
+    rng = np.random.default_rng(8)
+    score = np.round(rng.beta(1, 200, (2000, 200)), 9)
+    fine = cells(rng.binomial(1, score), score).fine
+    verdict = recalibration.likelihood_ratio_test(fine, recalibration.recalibrate(fine))
+    assert np.mean(verdict.p_value < 0.05) < 0.06
 
 
 def test_series_do_not_touch_each_other() -> None:
