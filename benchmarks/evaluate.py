@@ -1,7 +1,8 @@
 """evaljob as a contender: `python -m benchmarks.evaluate full|step|run|backfill --url URL ...` tells its measure.
 
 `full` and `step` are what a run asks of the database, up to the cells in memory; `run` is all of a run but the push:
-state, metrics and history too.
+state, metrics and history too. It goes on from the state that `first` has left in `--folder`, in a process that has
+counted nothing itself: its peak memory is that of a step.
 """
 
 import argparse
@@ -65,12 +66,15 @@ class _Steps:
         self.state, self.read = advanced.state, max(self.read, advanced.rows_read)
 
 
+def first(config: Config, times: int, every: timedelta) -> Measure:
+    """The first run, so long before END that `run` can take its steps."""
+    return repeated(1, lambda: job.run(config, END - every * (times + WARM), pushing=False))
+
+
 def run(config: Config, times: int, every: timedelta) -> Measure:
     """Whole runs without the push, one step each."""
-    job.run(config, END - every * (times + WARM), pushing=False)
     instants = iter(END - every * number for number in range(times + WARM - 1, -1, -1))
-    for _ in range(WARM):
-        job.run(config, next(instants), pushing=False)
+    repeated(WARM, lambda: job.run(config, next(instants), pushing=False))
     return repeated(times, lambda: job.run(config, next(instants), pushing=False))
 
 
@@ -84,23 +88,26 @@ def filled(config: Config, instants: int, every: timedelta) -> Measure:
 def main() -> None:
     """Tell one measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["full", "step", "run", "backfill"])
+    parser.add_argument("what", choices=["full", "step", "first", "run", "backfill"])
     parser.add_argument("--url", required=True)
     parser.add_argument("--parquet", type=Path, help="the folder of the Parquet files")
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=STEP.total_seconds() / 60)
     parser.add_argument("--windows", nargs="+", default=list(WINDOWS))
+    parser.add_argument("--folder", type=Path, help="where the state is kept (default: nowhere)")
     parser.add_argument("--database", nargs="*", default=[], help="further keys of `database`, as key=value")
     given = parser.parse_args()
     logging.disable(logging.INFO)
     every = timedelta(minutes=given.minutes)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as nowhere:
         keys = dict(pair.split("=", 1) for pair in given.database)
-        config = configure(Path(folder), given.url, windows=tuple(given.windows), parquet=given.parquet, **keys)
+        config = configure(
+            given.folder or Path(nowhere), given.url, windows=tuple(given.windows), parquet=given.parquet, **keys
+        )
         if given.what == "full":
             tell(full(config, given.times))
         else:
-            tell({"step": step, "run": run, "backfill": filled}[given.what](config, given.times, every))
+            tell({"step": step, "first": first, "run": run, "backfill": filled}[given.what](config, given.times, every))
 
 
 if __name__ == "__main__":

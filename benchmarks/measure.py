@@ -1,5 +1,6 @@
 """Wall time, processor time and peak memory of something, in a process of its own so that nothing else counts."""
 
+import argparse
 import json
 import resource
 import statistics
@@ -54,6 +55,21 @@ def peak_mb() -> float:
 def tell(measure: Measure) -> None:
     """Print a measure for the process that asked."""
     print(json.dumps(asdict(measure)))
+
+
+def asked(description: str | None) -> argparse.Namespace:
+    """What a contender is asked to do: the database's URL, or a folder of Parquet files, and how often."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--url", default="duckdb:///:memory:")
+    parser.add_argument("--parquet", type=Path, help="the folder of the Parquet files")
+    parser.add_argument("--times", type=int, default=1)
+    return parser.parse_args()
+
+
+def sources(parquet: Path | None) -> tuple[str, str]:
+    """What stands behind FROM: the tables, or the files of a folder."""
+    logs = ("predictions", "labels")
+    return logs if parquet is None else (f"'{parquet}/predictions.parquet'", f"'{parquet}/labels.parquet'")
 
 
 def ask(module: str, arguments: Sequence[object], python: str = sys.executable) -> Measure:
