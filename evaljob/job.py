@@ -22,6 +22,8 @@ from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
 from evaljob.failures import passes
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
+from evaljob.metrics.past import Past
+from evaljob.past import Archive
 from evaljob.source import open_sources
 from evaljob.state import OvertakenError, Store, SupersededError, fingerprint
 from evaljob.tracking.kept import Kept, load
@@ -241,10 +243,11 @@ def digest_of(config: Config, plan: Plan) -> str:
     return fingerprint(plan, shown(config.database.url.get_secret_value()))
 
 
-def unplaceable(connection: sa.Connection, plan: Plan) -> dict[str, int]:
+def unplaceable(connection: sa.Connection, plan: Plan, as_of: datetime) -> dict[str, int]:
     """Rows that no window can hold for want of a timestamp, by reason."""
     logs_ = {source.log.removesuffix("s"): source for source in (plan.predictions, plan.labels)}
-    found = {log: connection.execute(join.unplaceable(source)).mappings().one() for log, source in logs_.items()}
+    counts_of = {log: join.unplaceable(plan, source, as_of) for log, source in logs_.items()}
+    found = {log: connection.execute(counts).mappings().one() for log, counts in counts_of.items()}
     return {f"{log}_{name}_null": rows for log, counts in found.items() for name, rows in counts.items()}
 
 
@@ -286,14 +289,22 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
         return
     with run_.stage("count"):
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
-        missing = unplaceable(work.connection, plan)
+        missing = unplaceable(work.connection, plan, run_.as_of)
     with run_.stage("metrics"):
-        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
+        past = known_of_past(work, run_, run_.as_of)
+        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing, past)
     with run_.stage("store"), states.engine.begin() as transaction:
         if advanced.kept:
             states.replace(transaction, run_.model, advanced.state)
         keep(transaction, work.config, results)
     run_.results, run_.advanced = results, advanced
+
+
+def known_of_past(work: Work, run_: Run, as_of: datetime) -> Past:
+    """What the results of a run are compared with."""
+    offline = run_.mlflow.offline if run_.mlflow is not None else None
+    with work.states.engine.connect() as connection:
+        return Archive(connection, work.plan.evaluation).past(as_of, offline)
 
 
 def known_of_mlflow(work: Work, model: str) -> Kept | None:

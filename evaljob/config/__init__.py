@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from evaljob.config.change import Change
 from evaljob.config.document import parse
 from evaljob.config.environment import interpolate
 from evaljob.config.explain import problems
-from evaljob.config.model import Calibration, Config, Deployment, Evaluation, LabelsDefault, Metrics
+from evaljob.config.model import Calibration, Config, Deployment, Evaluation, LabelsDefault, Metrics, Partition
 from evaljob.config.names import shared
 from evaljob.config.places import BASE
 from evaljob.config.prices import Costs, Outcomes, Pair, Price
@@ -25,6 +26,7 @@ from evaljob.errors import ConfigError
 
 __all__ = [
     "Calibration",
+    "Change",
     "Config",
     "Costs",
     "Database",
@@ -35,6 +37,7 @@ __all__ = [
     "Mlflow",
     "Outcomes",
     "Pair",
+    "Partition",
     "Price",
     "Pushgateway",
     "Schedule",

@@ -6,11 +6,13 @@ are not independent of each other: each is a test of its own, and an alert shoul
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from evaljob.metrics.past import Known, Past, in_past
-from evaljob.metrics.results import Results
+from evaljob.config.change import Comparable
+from evaljob.metrics.past import Past, in_past
+from evaljob.metrics.results import Known, Results
 from evaljob.metrics.series import ALL, Values
 from evaljob.statistics.differences import difference_interval, p_value, significant
 
@@ -24,19 +26,13 @@ def add(results: Results, past: Past) -> None:
     and whether it is significant, by Benjamini and Hochberg among all slices of the window.
     """
     evaluation = results.series.evaluation
-    metrics = evaluation.change.metrics or default(evaluation.task)
-    for of in metrics:
+    for of in evaluation.change.compared(evaluation.task):
         for class_, now in results.told(of):
             for reference, then in _references(results, past, of, class_):
                 _add(results, of, class_, reference, now, then)
 
 
-def default(task: str) -> tuple[str, ...]:
-    """What is compared where the configuration names nothing."""
-    return ("mean_absolute_error",) if task == "regression" else ("accuracy_ratio",)
-
-
-def _references(results: Results, past: Past, of: str, class_: str) -> Iterator[tuple[str, Known]]:
+def _references(results: Results, past: Past, of: Comparable, class_: str) -> Iterator[tuple[str, Known]]:
     change = results.series.evaluation.change
     if change.previous:
         yield PREVIOUS, in_past(results, past.previous, of, class_)
@@ -47,7 +43,7 @@ def _references(results: Results, past: Past, of: str, class_: str) -> Iterator[
 
 
 def _offline(results: Results, past: Past, of: str) -> Values:
-    """The offline metric of a series' version, for all its requests: under the metric's own name or without `_ratio`."""
+    """The offline metric of a version, for all of its requests: under the metric's own name, or without `_ratio`."""
     found = {
         version: metrics.get(of, metrics.get(of.removesuffix("_ratio"), np.nan))
         for version, metrics in past.offline.items()
@@ -66,9 +62,9 @@ def _add(results: Results, of: str, class_: str, reference: str, now: Known, the
     windows = np.unique(series.names["window"], return_inverse=True)[1]
     family = windows * 2 + series.overall
     found = significant(np.where(told, p, np.nan), family, 1 - confidence)
-    labels = {"of": of, "reference": reference, "class": class_}
+    tell = partial(results.count, of=of, reference=reference, class_=class_)
     overall, slices = told & series.overall, told & ~series.overall
-    results.count("change", difference, lambda: interval, where=overall, **labels)
-    results.count("change", difference, where=slices, **labels)
-    results.count("change_p_value", p, where=overall, **labels)
-    results.count("change_significant", found, where=told, **labels)
+    tell("change", difference, lambda: interval, where=overall)
+    tell("change", difference, where=slices)
+    tell("change_p_value", p, where=overall)
+    tell("change_significant", found, where=told)

@@ -4,7 +4,8 @@ Of all versions together, for that is what those concerned met with. Slices with
 proportion are left out, and so is `__other__`, which is no group.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -29,7 +30,8 @@ def add(results: Results) -> None:
             there = [(total, group) for total, group in zip(totals, groups, strict=True) if len(group) > 1]
             for metric, statistic in (("slice_gap", largest_gap), ("slice_ratio", smallest_ratio)):
                 found = [statistic(hits[group], rows[group], evaluation.confidence) for _, group in there]
-                _tell(results, metric, [total for total, _ in there], found, of=of, column=name)
+                tell = partial(results.count, metric, of=of, column=name)
+                _tell(tell, len(series), [total for total, _ in there], found)
 
 
 def _proportions(series: Series) -> Mapping[str, Proportion]:
@@ -57,8 +59,8 @@ def _groups(series: Series, slice_: str) -> tuple[list[int], list[Counts]]:
     return totals.tolist(), [np.flatnonzero(of_slice & (windows == windows[t])) for t in totals]
 
 
-def _tell(results: Results, metric: str, totals: Sequence[int], found: Sequence[Bounded], **labels: str) -> None:
+def _tell(tell: Callable[..., None], size: int, totals: Sequence[int], found: Sequence[Bounded]) -> None:
     value, lower, upper = np.array(found, dtype="float64").reshape(-1, 3).T
-    where = np.zeros(len(results.series), dtype=bool)
+    where = np.zeros(size, dtype=bool)
     where[list(totals)] = True
-    results.count(metric, value, lambda: Interval(lower, upper), where=where, **labels)
+    tell(value, lambda: Interval(lower, upper), where=where)

@@ -27,5 +27,5 @@ def add(results: Results, past: Past) -> None:
             for class_, now in results.told(of):
                 then = in_past(results, {final: frame}, of, class_)
                 there = mine & ~np.isnan(then.value)
-                labels = {"of": of, "reference": first, "class": class_}
-                results.count("revision", now.value - then.value, where=there, **labels)
+                moved = now.value - then.value
+                results.count("revision", moved, where=there, of=of, reference=first, class_=class_)
