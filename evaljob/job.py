@@ -364,11 +364,12 @@ def _push_status(config: Config, run_: Run, budget: push.Budget) -> None:
 
 def _restore(config: Config, model: str, states: Store) -> None:
     """Push the results that the state stands for, which older ones may have overwritten."""
+    seconds = config.pushgateway.timeout.total_seconds()
     for _ in range(RESTORATIONS):
         newest = states.load(model)
         if newest is None:
             return
-        with suppress(SupersededError), states.holding(model, newest.revision, config.pushgateway.timeout.seconds):
+        with suppress(SupersededError), states.holding(model, newest.revision, seconds):
             with states.engine.connect() as connection:
                 results = history.read(connection, history.Selection((model,), newest.as_of, newest.as_of))
             push.push_results(config.pushgateway, model, gauges.results_registry(results))

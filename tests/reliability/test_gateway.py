@@ -16,6 +16,7 @@ from tests.projects import Project
 from tests.reliability.conftest import Record
 from tests.reliability.support import Shown, add_second, timed
 from tests.test_push import scripted
+from tests.tracking_server import Server
 
 LATER = "2024-06-01T13:10:00Z"
 TIMEOUT = 2.0  # of the project's pushes, in all
@@ -137,9 +138,13 @@ def test_05_the_gateway_loses_its_memory(project: Project, record: Record) -> No
     record("the gateway forgets everything", seconds=seconds, tries=1, published="all 4 groups, with the same results")
 
 
-def test_06_late_labels_lower_the_accuracy(project: Project, record: Record) -> None:
-    """Corrected and late labels that came after the last run: gateway and history show the lower value."""
+def test_06_late_labels_lower_the_accuracy(project: Project, mlflow_url: str, record: Record) -> None:
+    """Corrected and late labels that came after the last run: all places show the lower value."""
+    server = Server(mlflow_url)
+    experiment, name = server.experiment()
     project.replace("windows: [1h]", "windows: [1d]")
+    keys = {"tracking_uri": mlflow_url, "experiment": name, "every": "1m", "timeout": "60s"}
+    project.replace("evaluations:", f"mlflow: {json.dumps(keys)}\nevaluations:")
     assert project.run().value("accuracy_ratio") == 3 / 4
     late = [("a", 0, "2024-06-01 13:05:00.000000"), ("e", 1, "2024-06-01 13:06:00.000000")]
     project.insert("labels", late)  # now b and c are right of a, b, c, d and e
@@ -151,7 +156,13 @@ def test_06_late_labels_lower_the_accuracy(project: Project, record: Record) -> 
     accuracies = project.evaljob("history", "--metric", "accuracy_ratio", "--slice", "overall", "--output", "json")
     totals = [row["value"] for row in json.loads(accuracies.out) if row["model_version"] == "all"]
     assert totals == [3 / 4, 2 / 5]
-    record("later labels lower the accuracy", seconds=seconds, tries=1, published="0.75, then 0.4: gateway and history")
+    followed = server.metrics(server.runs(experiment)["v1"]["info"]["run_id"])
+    assert followed["rolling_accuracy_1d"] == 2 / 3  # of a, b and c; before it was 3 of 3
+    page = project.evaljob("report", "--output", "-").out
+    assert "40.0%" in page
+    assert "75.0%" not in page
+    published = "0.75, then 0.4: gateway, history and report; MLflow's v1 1, then 0.667"
+    record("later labels lower the accuracy", seconds=seconds, tries=1, published=published)
 
 
 VALUES, KEPT = 100_000, 50

@@ -19,14 +19,10 @@ AT_LATER = 1717247100
 PROCESS_1 = ("unshare", "--pid", "--fork", "--kill-child")
 NEW_ROWS = [("e", 1, "2024-06-01 13:01:00.000000"), ("a", 0, "2024-06-01 13:02:00.000000")]
 STAGES = {
-    "before the logs are read": ("evaljob.job", "plan_of"),
     "before the count": ("evaljob.job", "advance"),
-    "before the metrics": ("evaljob.job", "evaluate"),
     "in the transaction, before its history": ("evaljob.job", "keep"),
     "after the commit, before the push": ("evaljob.job", "publish"),
-    "in the push, before its results": ("evaljob.push", "push_results"),
     "after the results, before the status": ("evaljob.push", "push_status"),
-    "before the groups are cleared up": ("evaljob.push", "groups"),
 }
 
 
@@ -63,7 +59,7 @@ def test_07_killed_at_a_stage(
     stage: str,
     record: Record,
 ) -> None:
-    """SIGKILL, then the same run again: results, history (no point twice) and gateway are those of the twin."""
+    """SIGKILL, then the same run again: all is as the twin has it. All stages: tests/test_sigkill.py."""
     project = twin.copy(tmp_path)
     with started(project, "run", "--as-of", LATER, start=waiting(*STAGES[stage])) as running:
         running.met()
