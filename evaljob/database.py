@@ -42,6 +42,19 @@ _SESSION_UTC = {
     "mariadb": "SET time_zone = '+00:00'",
     "duckdb": "SET TimeZone = 'UTC'",
     "hive": "SET spark.sql.session.timeZone = UTC",
+    "databricks": "SET TIME ZONE 'UTC'",
+    "redshift": "SET TIME ZONE 'UTC'",
+    "snowflake": "ALTER SESSION SET TIMEZONE = 'UTC'",
+}
+_CONNECTED_WITH: dict[str, dict[str, Any]] = {
+    "trino": {"timezone": "UTC"},
+    "clickhousedb": {  # NULLs as everywhere, and names of columns before those of results
+        "session_timezone": "UTC",
+        "join_use_nulls": 1,
+        "group_by_use_nulls": 1,
+        "cast_keep_nullable": 1,
+        "prefer_column_name_to_alias": 1,
+    },
 }
 
 
@@ -92,7 +105,7 @@ def _arguments(url: sa.URL, *, read_only: bool) -> dict[str, Any]:
     if backend in ("postgresql", "mysql", "mariadb"):
         # The snapshot makes the books and the cells of one run agree with each other.
         return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ", "connect_args": _connection_bounds(url)}
-    return {}
+    return {"connect_args": _CONNECTED_WITH[backend]} if backend in _CONNECTED_WITH else {}
 
 
 def _connection_bounds(url: sa.URL) -> dict[str, Any]:
