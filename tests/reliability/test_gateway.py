@@ -3,16 +3,21 @@
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 
+import pandas as pd
 import pytest
 
+from evaljob import gauges, push
+from evaljob.config import Pushgateway
 from evaljob.push import ATTEMPTS
 from tests import servers
 from tests.faulty_proxy import faulty_proxy
 from tests.processes import free_port
-from tests.projects import Project
+from tests.projects import Project, pushed
 from tests.reliability.conftest import Record
 from tests.reliability.support import Shown, add_second, timed
 from tests.test_push import scripted
@@ -166,6 +171,7 @@ def test_06_late_labels_lower_the_accuracy(project: Project, mlflow_url: str, re
 
 
 VALUES, KEPT = 100_000, 50
+SERIES = 10_000
 
 
 def test_12_many_slice_values(project: Project, record: Record) -> None:
@@ -190,6 +196,21 @@ def test_12_many_slice_values(project: Project, record: Record) -> None:
     assert sum(supports.values()) == shown.value("support") == VALUES + 4
     note = f"{KEPT} values and __other__ with {int(supports['__other__']):,} rows; 99,952 counted as others"
     record("100,000 slice values", seconds=seconds, tries=1, published=note)
+
+
+def test_12_ten_thousand_series(pushgateway: str, record: Record) -> None:
+    """From the frame of results to the gateway's confirmation, in time of the processor: others may run beside it."""
+    series = {"model": "fraud", "model_version": "all", "window": "1h", "slice": "user", "metric": "support"}
+    instants = dict.fromkeys(["as_of", "window_start", "window_end"], pd.Timestamp("2026-03-01", tz="UTC"))
+    results = pd.DataFrame([series | {"slice_value": str(i), "value": float(i)} for i in range(SERIES)])
+    results = results.assign(lower=float("nan"), upper=float("nan"), **instants)
+    settings = Pushgateway(url=pushgateway, timeout=timedelta(seconds=60))
+    began, spent = time.monotonic(), time.process_time()
+    push.push_results(settings, "fraud", gauges.results_registry(results))
+    seconds, spent = time.monotonic() - began, time.process_time() - spent
+    assert spent < 1
+    assert len(pushed(pushgateway)[0]["evaljob_support"]["metrics"]) == SERIES
+    record("10,000 series", seconds=seconds, tries=1, published=f"all; {spent:.2f} s of the processor")
 
 
 def test_14_a_model_is_taken_out(project: Project, record: Record) -> None:
