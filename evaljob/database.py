@@ -128,6 +128,19 @@ def _on_connect(engine: sa.Engine, backend: str, *, read_only: bool) -> None:
                 if read_only and backend in _SESSION_READ_ONLY:
                     cursor.execute(_SESSION_READ_ONLY[backend])
             connection.commit()  # a rollback would take the setting back
+            if backend == "postgresql":
+                _notice_our_end(engine, connection)
+
+
+def _notice_our_end(engine: sa.Engine, connection: Any) -> None:
+    """Have PostgreSQL end the query of a client that was killed: else it goes on. Since 14, on most systems."""
+    driver: Any = engine.dialect.dbapi
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("SET client_connection_check_interval = '5s'")
+        connection.commit()
+    except driver.Error:
+        connection.rollback()
 
 
 def _sqlite_read_only(connection: Any) -> None:
