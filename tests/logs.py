@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -38,7 +38,7 @@ ALWAYS: dict[Log, dict[str, sa.types.TypeEngine[Any]]] = {
 }  # fmt: skip
 _BY_VALUE: tuple[tuple[type, sa.types.TypeEngine[Any]], ...] = (
     (bool, sa.Boolean()), (int, sa.BigInteger()), (float, sa.Double()), (str, TEXT), (datetime, STAMP),
-    (Decimal, sa.Numeric(20, 9)), (bytes, sa.LargeBinary(16)),
+    (date, sa.Date()), (Decimal, sa.Numeric(20, 9)), (bytes, sa.LargeBinary(16)),
 )  # fmt: skip
 
 
