@@ -22,6 +22,8 @@ from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
 from evaljob.failures import passes
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
+from evaljob.metrics.past import Past
+from evaljob.past import Archive
 from evaljob.source import open_sources
 from evaljob.state import OvertakenError, Store, SupersededError, fingerprint
 from evaljob.tracking.kept import Kept, load
@@ -289,12 +291,20 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
         missing = unplaceable(work.connection, plan, run_.as_of)
     with run_.stage("metrics"):
-        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
+        past = known_of_past(work, run_, run_.as_of)
+        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing, past)
     with run_.stage("store"), states.engine.begin() as transaction:
         if advanced.kept:
             states.replace(transaction, run_.model, advanced.state)
         keep(transaction, work.config, results)
     run_.results, run_.advanced = results, advanced
+
+
+def known_of_past(work: Work, run_: Run, as_of: datetime) -> Past:
+    """What the results of a run are compared with."""
+    offline = run_.mlflow.offline if run_.mlflow is not None else None
+    with work.states.engine.connect() as connection:
+        return Archive(connection, work.plan.evaluation).past(as_of, offline)
 
 
 def known_of_mlflow(work: Work, model: str) -> Kept | None:
