@@ -98,6 +98,14 @@ METRICS: Mapping[str, Metric] = {
     "cost_per_prediction": Metric("Cost of the outcomes by support, in the configured currency", interval=True),
     "value_sum": Metric("Sum of a value column of the labels", ("column",), interval=True),
     "value_per_prediction": Metric("Sum of a value column of the labels by predictions", ("column",), interval=True),
+    "slice_gap": Metric("Largest difference of a metric between values of a slice", ("of", "column"), interval=True),
+    "slice_ratio": Metric("Smallest ratio of a metric of two values of a slice", ("of", "column"), interval=True),
+    "revision": Metric("A metric less what an earlier window said of the same time", ("of", "reference", "class")),
+    "change": Metric("A metric less its reference", ("of", "reference", "class"), interval=True),
+    "change_p_value": Metric("How often chance makes that difference", ("of", "reference", "class")),
+    "change_significant": Metric(
+        "1 when that difference is no chance, looking at all slices; else 0", ("of", "reference", "class")
+    ),
     "mean_absolute_error": Metric("Mean distance of prediction and label", interval=True),
     "root_mean_squared_error": Metric("Root of the mean squared distance of prediction and label", interval=True),
     "mean_error": Metric("Mean of prediction minus label; above 0 is too high", interval=True),
