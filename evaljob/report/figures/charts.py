@@ -10,8 +10,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from evaljob.report.figures.canvas import INK, LINE, MUTED, ONE, PAPER, SOFT, THREE, TWO, Chart
-from evaljob.report.numbers import Form, percent, seconds
+from evaljob.report.numbers import Form, money, percent, seconds
 from evaljob.statistics.arrays import Floats, Integers, Numbers
+from evaljob.statistics.reliability import Diagram as Fit
 
 _VERSIONS = (ONE, TWO, THREE)
 _DAY = 86_400.0
@@ -56,9 +57,8 @@ def trend(name: str, total: Line, versions: Sequence[Line], form: Form) -> str:
 class Diagram:
     """What a reliability diagram shows.
 
-    Of each bin, NaN where it is empty: mean score, observed frequency with its interval, requests, and the band where
-    the frequency would lie were the scores calibrated. Then the isotonic fit over the scores, and the shares of all
-    scores between `edges`.
+    Of each bin, NaN where it is empty: mean score, observed frequency with its interval, requests. `fit` is the
+    isotonic fit with its consistency band; `shares` are those of all scores between `edges`.
     """
 
     predicted: Floats
@@ -66,33 +66,33 @@ class Diagram:
     lower: Floats
     upper: Floats
     support: Integers
-    band_lower: Floats
-    band_upper: Floats
-    grid: Floats
-    fitted: Floats
+    fit: Fit
     edges: Floats
     shares: Floats
 
     @property
-    def outside(self) -> int:
-        """How many bins lie outside their band."""
-        return int(((self.observed < self.band_lower) | (self.observed > self.band_upper)).sum())
+    def outside(self) -> float:
+        """The share of requests at whose scores the fit lies outside its band."""
+        fit = self.fit
+        out = (fit.recalibrated < fit.lower) | (fit.recalibrated > fit.upper)
+        return float(fit.support[out].sum() / fit.support.sum())
 
 
 def reliability(name: str, diagram: Diagram) -> str:
     """Observed frequency by score beside what calibrated scores would give, and below it where the scores lie."""
-    chart = Chart(name)
+    chart, fit = Chart(name), diagram.fit
     with chart.drawing(_SQUARE) as axes:
         axes.grid(visible=True, axis="both")
-        known = ~np.isnan(diagram.predicted)
-        place, low, high = (x[known] for x in (diagram.predicted, diagram.band_lower, diagram.band_upper))
-        axes.fill_between(place, low, high, color=SOFT, linewidth=0)
+        axes.fill_between(fit.score, fit.lower, fit.upper, color=SOFT, linewidth=0)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.stairs(_STRIP * diagram.shares / diagram.shares.max(initial=1e-9), diagram.edges, fill=True, color=LINE)
-        axes.plot(diagram.grid, diagram.fitted, color=ONE, linewidth=1.6)
+        axes.stairs(_STRIP * diagram.shares / diagram.shares.max(), diagram.edges, fill=True, color=LINE)
+        axes.plot(fit.score, fit.recalibrated, color=ONE, linewidth=1.6)
+        known = ~np.isnan(diagram.predicted)
         distance = np.stack([diagram.observed - diagram.lower, diagram.upper - diagram.observed])[:, known]
-        axes.errorbar(place, diagram.observed[known], yerr=np.maximum(distance, 0), fmt="o", color=INK, markersize=4.5,
-                      linewidth=1.2, zorder=5)  # fmt: skip
+        axes.errorbar(
+            diagram.predicted[known], diagram.observed[known], yerr=np.maximum(distance, 0), fmt="o", color=INK,
+            markersize=4.5, linewidth=1.2, zorder=5,
+        )  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="score", ylabel="observed frequency")
         _shares(axes, "both")
     return chart.svg
@@ -130,16 +130,28 @@ def threshold_rates(name: str, thresholds: Floats, curves: Mapping[str, Floats])
     return chart.svg
 
 
-def cost_by_threshold(
-    name: str, thresholds: Floats, cost: Floats, band: tuple[Floats, Floats], made: float, cheapest: float, form: Form
-) -> str:
+@dataclass(frozen=True)
+class Curve:
+    """A value at every threshold, with its interval."""
+
+    at: Floats
+    value: Floats
+    lower: Floats
+    upper: Floats
+
+    def interval(self, i: int) -> str:
+        """The bounds at one of the thresholds."""
+        return f"{money(self.lower[i])} to {money(self.upper[i])}"
+
+
+def cost_by_threshold(name: str, curve: Curve, made: float, cheapest: float, form: Form) -> str:
     """Cost per prediction at every threshold, beside what the predictions as made have cost."""
     chart = Chart(name)
     with chart.drawing() as axes:
-        axes.fill_between(thresholds, *band, color=SOFT, linewidth=0)
-        axes.plot(thresholds, cost, color=INK, linewidth=1.8, label="at the threshold")
+        axes.fill_between(curve.at, curve.lower, curve.upper, color=SOFT, linewidth=0)
+        axes.plot(curve.at, curve.value, color=INK, linewidth=1.8, label="at the threshold")
         axes.axhline(made, color=TWO, linewidth=1.4, linestyle=(0, (5, 3)), label="as predicted")
-        axes.plot([cheapest], [np.interp(cheapest, thresholds, cost)], "o", color=ONE, markersize=7,
+        axes.plot([cheapest], [np.interp(cheapest, curve.at, curve.value)], "o", color=ONE, markersize=7,
                   markeredgecolor=PAPER, label="cheapest", linestyle="none")  # fmt: skip
         axes.set(xlim=(0, 1), xlabel="threshold")
         axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -149,24 +161,42 @@ def cost_by_threshold(
     return chart.svg
 
 
-def label_lag(name: str, lags: Floats, share: Floats, band: tuple[Floats, Floats] | None = None) -> str:
-    """The share of labels that came within a time, on a logarithmic axis."""
+@dataclass(frozen=True)
+class Arrival:
+    """The share of predictions that have their label by a time, with its interval."""
+
+    times: Floats
+    share: Floats
+    lower: Floats
+    upper: Floats
+
+
+def label_lag(name: str, lags: Floats, share: Floats, arrival: Arrival | None = None) -> str:
+    """The share of labels that came within a time, and of predictions, on a logarithmic axis."""
     chart = Chart(name)
     with chart.drawing() as axes:
         shown = np.maximum(lags, 1.0)
-        if band is not None:
-            axes.fill_between(shown, *band, step="post", color=SOFT, linewidth=0)
-        axes.step(shown, share, where="post", color=ONE, linewidth=1.8)
-        axes.set_xscale("log")
-        low, high = shown.min(), max(shown.max(), shown.min() * 10)
-        ticks = [lag for lag in _LAGS if low / 3 <= lag <= high * 1.5]
-        axes.set(xlim=(low * 0.9, high * 1.1), ylim=(0, 1.02), xlabel="time after the prediction")
-        axes.xaxis.set_major_locator(FixedLocator(ticks))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x).replace(".0", "")))
+        style = {"color": ONE} if arrival is None else {"color": MUTED, "linestyle": (0, (4, 2))}
+        axes.step(shown, share, where="post", linewidth=1.6, label="of the labels that came", **style)
+        if arrival is not None:
+            times = np.maximum(arrival.times, 1.0)
+            axes.fill_between(times, arrival.lower, arrival.upper, step="post", color=SOFT, linewidth=0)
+            axes.step(times, arrival.share, where="post", color=ONE, linewidth=1.8, label="of all predictions")
+            axes.legend(loc="upper left")
+        _timed(axes, shown.min(), max(shown.max(), shown.min() * 10))
+        axes.set(ylim=(0, 1.02), xlabel="time after the prediction")
         axes.grid(visible=True, axis="both")
         _shares(axes, "y")
     return chart.svg
+
+
+def _timed(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic axis of seconds, with ticks at an hour, a day and the like."""
+    axes.set_xscale("log")
+    axes.set_xlim(low * 0.9, high * 1.1)
+    axes.xaxis.set_major_locator(FixedLocator([lag for lag in _LAGS if low <= lag <= high]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x).replace(".0", "")))
 
 
 def _limit(axes: Axes, total: Line, versions: Sequence[Line]) -> None:
