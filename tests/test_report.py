@@ -124,6 +124,18 @@ def test_slices_are_ranked_by_what_they_lose(made: Project, document: Element) -
     assert [next(row.all("bdi")).text for row in next(table.all("tbody")).all("tr")] == [r["slice_value"] for r in rows]
 
 
+def test_coverage_by_age_adds_up(made: Project, document: Element) -> None:
+    """The bands of age hold every prediction of the window, and their labels are its coverage."""
+    table = next(e for e in document.all("table") if next(e.all("caption")).text == "Label coverage by age")
+    rows = [[cell.text for cell in row.all("td")] for row in next(table.all("tbody")).all("tr")]
+    number = [int(row[-1].replace(",", "")) for row in rows]
+    labeled = sum(float(row[0].split("%")[0]) / 100 * n for row, n in zip(rows, number, strict=True))
+    ended = made.evaljob("run", "--as-of", past.hours(96).isoformat(), "--no-push", "--output", "json")
+    found = {"window": "2d_mature"}
+    assert sum(number) == ended.value("predictions", **found)
+    assert labeled / sum(number) == pytest.approx(ended.value("label_coverage_ratio", **found), abs=1e-3)
+
+
 def test_a_model_that_broke_is_said_to_have_broken(project: Project) -> None:
     """Predictions of the last two days are turned round, so that accuracy falls: heading, sentence, finding."""
     day = past.hours(36).strftime("%Y-%m-%d %H:%M")

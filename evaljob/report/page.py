@@ -10,7 +10,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from evaljob.config import Config
 from evaljob.gauges import release
 from evaljob.metrics.scores import scores_of
-from evaljob.report import appendix, calibration, confusion, errors, headline, missing, slices, thresholds, trends
+from evaljob.report import (
+    appendix,
+    books,
+    calibration,
+    confusion,
+    errors,
+    headline,
+    labels,
+    slices,
+    thresholds,
+    trends,
+)
 from evaljob.report import numbers as n
 from evaljob.report.gather import Material, Sql, total_of
 from evaljob.report.parts import Block, Table, Tile
@@ -95,8 +106,8 @@ def _blocks(judged: Judged, days: int) -> list[Block]:
         headline.by_window(judged),
         *_of_outcomes(judged),
         slices.block(judged),
-        missing.labels(judged),
-        missing.books(judged),
+        labels.block(judged),
+        books.block(judged),
     ]
     return [block for block in found if block is not None]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 from evaljob.config import Config, Evaluation
@@ -21,6 +21,8 @@ Tone = Literal["bad", "warn", "good", "note"]
 MOST_SLICES = 3
 LATE_RUNS = 3  # a report is stale when so many runs have been due since its instant
 _FULL = 0.995
+_FAILURES = "prediction_failures"
+_UNLIKE = 0.1  # of the population stability index: from here on it is more than little
 _STATUS: dict[str, tuple[Tone, str]] = {
     "worse": ("bad", "Worse than before"),
     "mixed": ("warn", "Better in some, worse in others"),
@@ -259,10 +261,25 @@ def _within(bias: Number) -> str:
 
 
 def _of_missing(judged_: Judged) -> Iterator[Finding]:
-    coverage = judged_.numbers.get("label_coverage_ratio", judged_.total)
+    get = partial(judged_.numbers.get, series=judged_.total)
+    coverage, expected, failures = (get(f"{m}_ratio") for m in ("label_coverage", "expected_coverage", _FAILURES))
     if coverage.defined and coverage.value < _FULL:
-        without = n.percent(1 - coverage.value)
-        yield Finding("note", f"{without} of the predictions have no label, and are in none of these numbers.")
-    failures = judged_.numbers.get("prediction_failures_ratio", judged_.total)
+        without = f"{n.percent(1 - coverage.value)} of the predictions have no label, and are in none of these numbers"
+        more = f"; {n.percent(expected.value)} are expected to have one in the end" if expected.defined else ""
+        immature = get("immature").value == 1
+        wait = ". Many labels are still to come: a longer maturity would wait for them" if immature else ""
+        yield Finding("warn" if immature else "note", f"{without}{more}{wait}.")
+    yield from _of_selection(judged_)
     if failures.defined and failures.value > 0:
-        yield Finding("note", f"{n.percent(failures.value)} of the predictions failed.")
+        counted = get("accuracy_with_failures_ratio")
+        wrong = f"; were they counted as wrong, accuracy would be {n.percent(counted.value)}" if counted.defined else ""
+        yield Finding("note", f"{n.percent(failures.value)} of the predictions failed{wrong}.")
+
+
+def _of_selection(judged_: Judged) -> Iterator[Finding]:
+    """Whether the labeled requests are like the others."""
+    p, stability = (judged_.numbers.get(f"label_selection_{m}", judged_.total) for m in ("p_value", "psi"))
+    if p.defined and p.value < 1 - judged_.evaluation.confidence:
+        much = stability.defined and stability.value >= _UNLIKE
+        told = f"Labeled requests do not score like those without label (population stability {stability.value:.2f})"
+        yield Finding("warn" if much else "note", f"{told}: what is said of them need not hold for all.")

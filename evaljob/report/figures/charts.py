@@ -161,24 +161,42 @@ def cost_by_threshold(name: str, curve: Curve, made: float, cheapest: float, for
     return chart.svg
 
 
-def label_lag(name: str, lags: Floats, share: Floats, band: tuple[Floats, Floats] | None = None) -> str:
-    """The share of labels that came within a time, on a logarithmic axis."""
+@dataclass(frozen=True)
+class Arrival:
+    """The share of predictions that have their label by a time, with its interval."""
+
+    times: Floats
+    share: Floats
+    lower: Floats
+    upper: Floats
+
+
+def label_lag(name: str, lags: Floats, share: Floats, arrival: Arrival | None = None) -> str:
+    """The share of labels that came within a time, and of predictions, on a logarithmic axis."""
     chart = Chart(name)
     with chart.drawing() as axes:
         shown = np.maximum(lags, 1.0)
-        if band is not None:
-            axes.fill_between(shown, *band, step="post", color=SOFT, linewidth=0)
-        axes.step(shown, share, where="post", color=ONE, linewidth=1.8)
-        axes.set_xscale("log")
-        low, high = shown.min(), max(shown.max(), shown.min() * 10)
-        ticks = [lag for lag in _LAGS if low / 3 <= lag <= high * 1.5]
-        axes.set(xlim=(low * 0.9, high * 1.1), ylim=(0, 1.02), xlabel="time after the prediction")
-        axes.xaxis.set_major_locator(FixedLocator(ticks))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x).replace(".0", "")))
+        style = {"color": ONE} if arrival is None else {"color": MUTED, "linestyle": (0, (4, 2))}
+        axes.step(shown, share, where="post", linewidth=1.6, label="of the labels that came", **style)
+        if arrival is not None:
+            times = np.maximum(arrival.times, 1.0)
+            axes.fill_between(times, arrival.lower, arrival.upper, step="post", color=SOFT, linewidth=0)
+            axes.step(times, arrival.share, where="post", color=ONE, linewidth=1.8, label="of all predictions")
+            axes.legend(loc="upper left")
+        _timed(axes, shown.min(), max(shown.max(), shown.min() * 10))
+        axes.set(ylim=(0, 1.02), xlabel="time after the prediction")
         axes.grid(visible=True, axis="both")
         _shares(axes, "y")
     return chart.svg
+
+
+def _timed(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic axis of seconds, with ticks at an hour, a day and the like."""
+    axes.set_xscale("log")
+    axes.set_xlim(low * 0.9, high * 1.1)
+    axes.xaxis.set_major_locator(FixedLocator([lag for lag in _LAGS if low <= lag <= high]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x).replace(".0", "")))
 
 
 def _limit(axes: Axes, total: Line, versions: Sequence[Line]) -> None:
