@@ -30,6 +30,7 @@ from evaljob.tracking.kept import Kept, load
 
 INDEXED = ("sqlite", "postgresql", *MYSQL)  # engines that find rows by an index instead of a scan
 CLOCK_ERROR = timedelta(days=1)  # a state further ahead of the clock is no other replica's
+SLACK = 3.0  # seconds that a push may take besides its network's
 RESTORATIONS = 3  # each is overtaken only by a worker that has pushed meanwhile
 WORST_FIRST = (2, 1, 3, 0)  # exit codes: configuration, evaluation, push, done
 
@@ -352,8 +353,9 @@ def _push(config: Config, run_: Run, states: Store, budget: push.Budget) -> None
         return
     if run_.advanced.recounted and not run_.advanced.kept:
         logger.warning("%s: the results of %s go over later ones, as was asked for", run_.model, run_.as_of)
+    seconds = max(budget.left, 0) + SLACK
     try:
-        with states.holding(run_.model, run_.advanced.state.revision, budget.left):
+        with budget.within(seconds), states.holding(run_.model, run_.advanced.state.revision, seconds):
             _push_results(config, run_, run_.results, budget)
             _push_status(config, run_, budget)
     except OvertakenError:
