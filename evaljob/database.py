@@ -24,7 +24,11 @@ EXTRAS = {
     "duckdb": ("duckdb", "duckdb"),
     "hive": ("spark", "hive"),
 }
-for _name, _class in {"hive": "SparkDialect", "hive.http": "SparkHTTPDialect", "hive.https": "SparkHTTPSDialect"}.items():
+for _name, _class in {
+    "hive": "SparkDialect",
+    "hive.http": "SparkHTTPDialect",
+    "hive.https": "SparkHTTPSDialect",
+}.items():
     sa.dialects.registry.register(_name, "evaljob.spark", _class)
 _DEAD_PEER = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}  # seconds
 _SESSION_READ_ONLY = {
