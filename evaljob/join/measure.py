@@ -67,7 +67,8 @@ def every_request(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
         return
     others = uneven(plan, t)
     yield _measured(plan, even(plan, others, t), t, 1)
-    yield from requests(plan, *(rows_of(others, plan, source) for source in (plan.predictions, plan.labels)), t, 1)
+    predictions, labels = (rows_of(others, plan, source) for source in (plan.predictions, plan.labels))
+    yield from requests(plan, predictions, labels, t, 1)
 
 
 def _measured(plan: Plan, resolved: sa.Subquery, t: datetime, sign: int) -> sa.Select[Any]:

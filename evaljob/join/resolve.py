@@ -104,7 +104,7 @@ def even(plan: Plan, others: sa.CTE, t: datetime) -> sa.Subquery:
     return (
         sa.select(
             *[c for c in first.c if c.name != "request_id"],
-            sa.literal_column("1", sa.Integer()).label("copies"),
+            _constant(1).label("copies"),
             *_unless(plan, late, labels),
             _one(matched).label("label_copies"),
             _one(sa.and_(matched, late)).label("late_copies"),
@@ -184,7 +184,11 @@ def _counted(condition: Column) -> sa.Function[int]:
 
 
 def _one(condition: Column) -> Column:
-    return sa.case((condition, sa.literal_column("1")), else_=sa.literal_column("0", sa.Integer()))
+    return sa.case((condition, _constant(1)), else_=_constant(0))
+
+
+def _constant(n: int) -> Column:
+    return sa.literal_column(str(n), sa.Integer())
 
 
 def _answers(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime) -> Column:
