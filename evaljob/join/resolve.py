@@ -155,8 +155,13 @@ def _columns(plan: Plan, source: Source, rows: sa.FromClause) -> list[sa.Label[A
     return [rows.c.request_id.label("request_id"), *others]
 
 
+def used(plan: Plan, source: Source) -> list[str]:
+    """The columns that a count needs, of those the user's SELECT returns."""
+    return list(dict.fromkeys([*_used(plan, source), source.known]))
+
+
 def _used(plan: Plan, source: Source) -> list[str]:
-    """The columns that the statement needs, of those the user's SELECT returns: the fewer, the faster."""
+    """The columns that the statement needs of a resolved row: the fewer, the faster."""
     if source.log == "labels":
         return ["request_id", "label", "labeled_at", *plan.evaluation.values]
     wanted = (
