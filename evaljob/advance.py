@@ -100,7 +100,7 @@ def _counted_afresh(connection: sa.Connection, plan: Plan, as_of: datetime) -> t
 def _counted(connection: sa.Connection, plan: Plan, statement: sa.Select[Any]) -> tuple[Cells, int]:
     """The statement's cells, and how many requests it went through."""
     read = Counter[str]()
-    with connection.execution_options(yield_per=BATCH).execute(statement) as result:
+    with connection.execute(statement, execution_options={"yield_per": BATCH}) as result:  # not of what follows
         cells = collect(plan, list(result.keys()), _metered(result, read))
     return cells, read["requests"]
 

@@ -69,7 +69,7 @@ def _fill(run_: Run, work: Work, span: Span, report: Report) -> None:
     evaluation, digest = work.plan.evaluation, job.digest_of(work.config, work.plan)
     meaning = _meaning(evaluation, digest)
     state, done = _resumed(run_.model, work, span, meaning, digest)
-    missing = job.unplaceable(work.connection, work.plan)
+    missing = job.unplaceable(work.connection, work.plan, span.start)
     unsaved, saved = list[pd.DataFrame](), time.monotonic()
     for number in range(done, len(span)):
         state = advance(work.connection, work.plan, state, span[number], digest).state

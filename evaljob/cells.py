@@ -71,7 +71,7 @@ class Cells:
         """The same cells with only the levels in use, in sorted order: equal sets of cells have equal frames."""
         used = {name: self._used(name) for name in self.levels}
         recoded = self._recoded(used)
-        return Cells(recoded.frame.sort_values(list(KEY), ignore_index=True), used)
+        return Cells(_in_order(recoded.frame), used)
 
     def identical(self, other: "Cells") -> bool:
         """Whether both hold the same cells with the same counts and sums."""
@@ -259,6 +259,13 @@ def _summed(frame: pd.DataFrame) -> pd.DataFrame:
     sums = {name: np.add.reduceat(frame[name].to_numpy()[order], starts) for name in frame.columns if name not in KEY}
     some = np.any([total != 0 for total in sums.values()], axis=0)
     return pd.DataFrame({name: values[some] for name, values in (keys | sums).items()})
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame sorted by key, which it mostly is."""
+    together, order = packed([frame[name].to_numpy() for name in KEY])
+    sorted_already = bool((together[1:] >= together[:-1]).all())
+    return frame.reset_index(drop=True) if sorted_already else frame.iloc[order].reset_index(drop=True)
 
 
 def packed(columns: Sequence[Codes]) -> tuple[Codes, Codes]:

@@ -140,7 +140,7 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
 def worker(path: Path) -> None:
     """Evaluate on the configuration's schedule until SIGTERM.
 
-    Serves /healthz and /metrics on `worker.host:port`.
+    Serves /healthz, /metrics and the report (at /) on `worker.host:port`.
 
     \b
     Example:  evaljob worker --config /etc/evaljob/config.yaml
@@ -243,6 +243,38 @@ def history(path: Path, slices: tuple[str, ...], output: str, **given: Any) -> N
         frames = (block.frame() for block in past.blocks(connection, selection))
         for text in listing.FORMS[output](frames):
             _say(text.encode(errors="backslashreplace"))
+
+
+@cli.command()
+@_config_option
+@click.option(
+    "--output",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    default=Path("report.html"),
+    show_default=True,
+    help="The file to write; - is standard output.",
+)
+@click.option(
+    "--days", type=click.IntRange(min=1), default=30, show_default=True, help="How much of the history trends show."
+)
+def report(path: Path, file: Path, days: int) -> None:
+    """Write one HTML page about every model, for people, from the state and the history.
+
+    It fetches nothing, so that it can be sent and kept. Needs the extra `report`. The worker serves it at /.
+
+    \b
+    Example:  evaljob run && evaljob report --output /var/www/models.html
+    """  # noqa: D301
+    from evaljob import config  # noqa: PLC0415
+    from evaljob import report as pages  # noqa: PLC0415
+
+    page = pages.report(config.load(path), datetime.now(UTC), days)
+    if file == Path("-"):
+        _say(page.encode())
+    else:
+        pages.write(file, page)
+        click.echo(f"wrote {file}")
 
 
 @cli.command()

@@ -61,9 +61,8 @@ def passes(error: SQLAlchemyError) -> bool | None:
         return _MYSQL.get(number)
     if state := getattr(cause, "sqlstate", None):
         return _SQLSTATE.get(state[:2])
-    if type(cause).__module__.startswith("pyhive"):
-        return _spark(cause)
-    return _duckdb(cause) if type(cause).__module__.startswith(("duckdb", "_duckdb")) else None
+    of_driver = _BY_DRIVER.get(type(cause).__module__.partition(".")[0])
+    return None if of_driver is None else of_driver(cause)
 
 
 def transient(error: SQLAlchemyError) -> bool:
@@ -95,6 +94,8 @@ def _spark(cause: BaseException | None) -> bool | None:
     status = getattr(cause.args[0], "status", None) if cause is not None and cause.args else None
     if status is None:  # the server did not answer
         return True
+    if "TIMEDOUT" in (status.errorMessage or ""):
+        return True
     return _SQLSTATE.get((status.sqlState or "")[:2])
 
 
@@ -103,3 +104,6 @@ def _duckdb(cause: BaseException | None) -> bool | None:
     if kind == "IOException":  # of a file that another process writes, or of one that is no database
         return "lock" in str(cause)
     return True if kind in ("InterruptException", "OutOfMemoryException") else None
+
+
+_BY_DRIVER = {"duckdb": _duckdb, "_duckdb": _duckdb, "pyhive": _spark}

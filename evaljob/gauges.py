@@ -179,7 +179,7 @@ def status_registry(status: Status) -> CollectorRegistry:
     stages = [{"stage": stage} for stage in status.durations]
     seconds = list(status.durations.values())
     families.append(_family("run_duration_seconds", STATUS["run_duration_seconds"], stages, seconds))
-    families.append(_family("build_info", STATUS["build_info"], [{"version": _version()}], [1]))
+    families.append(_family("build_info", STATUS["build_info"], [{"version": release()}], [1]))
     return _registry(families)
 
 
@@ -265,7 +265,8 @@ def _encodable(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
 
 
-def _version() -> str:
+def release() -> str:
+    """The version of evaljob that runs."""
     try:
         return version("evaljob")
     except PackageNotFoundError:  # run from a checkout

@@ -1,10 +1,11 @@
-"""What the worker's runs came to, answered over HTTP: /healthz for whoever restarts it, /metrics for Prometheus."""
+"""What the worker's runs came to, over HTTP: /healthz for whoever restarts it, /metrics for Prometheus, / to read."""
 
 import json
 import logging
 import math
 import socket
 from datetime import UTC, datetime
+from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
@@ -24,6 +25,7 @@ from prometheus_client import (
 
 from evaljob.config import Worker
 from evaljob.errors import ConfigError
+from evaljob.page import Answer, Page
 from evaljob.schedule import Trigger
 
 EVALUATION, RECONCILIATION = "evaluation", "reconciliation"
@@ -100,11 +102,11 @@ class _Metrics:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers GET /healthz with 200 or 503 and GET /metrics, each request in a thread of its own."""
+    """Answers GET /healthz with 200 or 503, GET /metrics and GET /, each request in a thread of its own."""
 
-    def __init__(self, host: str, port: int, health: Health) -> None:
+    def __init__(self, host: str, port: int, health: Health, page: Page | None) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _handler(health))
+        super().__init__((host, port), _handler(health, page))
 
     def server_bind(self) -> None:
         """Bind without the name lookup of HTTPServer, which hangs where DNS is dead."""
@@ -121,16 +123,16 @@ class Server(ThreadingHTTPServer):
         return f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
 
 
-def listen(worker: Worker, health: Health) -> Server:
+def listen(worker: Worker, health: Health, page: Page | None = None) -> Server:
     """A server that is bound but does not answer yet. Raises ConfigError when the address cannot be had."""
     try:
-        return Server(worker.host, worker.port, health)
+        return Server(worker.host, worker.port, health, page)
     except OSError as error:
         mend = "choose another port, or 0 for any that is free"
         raise ConfigError(f"worker: cannot listen on {worker.host}:{worker.port}: {error.strerror}; {mend}") from error
 
 
-def _handler(health: Health) -> type[MetricsHandler]:
+def _handler(health: Health, page: Page | None) -> type[MetricsHandler]:
     class Handler(MetricsHandler):
         registry = health.registry
         timeout = _CLIENT_TIMEOUT
@@ -140,16 +142,20 @@ def _handler(health: Health) -> type[MetricsHandler]:
             if path == "/metrics":
                 super().do_GET()
             elif path == "/healthz":
-                self._answer(*health.answer(datetime.now(UTC)))
+                healthy, told = health.answer(datetime.now(UTC))
+                status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+                self._answer(Answer(status, "application/json", json.dumps(told).encode()))
+            elif path == "/" and page is not None:
+                self._answer(page.answer())
             else:
-                self.send_error(404, explain="There are /healthz and /metrics")
+                self.send_error(404, explain="There are /, /healthz and /metrics")
 
-        def _answer(self, healthy: bool, told: dict[str, Any]) -> None:  # noqa: FBT001
-            body = json.dumps(told).encode()
-            self.send_response(200 if healthy else 503)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+        def _answer(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Cache-Control", "no-cache")
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
     return Handler

@@ -246,10 +246,11 @@ def digest_of(config: Config, plan: Plan) -> str:
     return fingerprint(plan, shown(config.database.url.get_secret_value()))
 
 
-def unplaceable(connection: sa.Connection, plan: Plan) -> dict[str, int]:
+def unplaceable(connection: sa.Connection, plan: Plan, as_of: datetime) -> dict[str, int]:
     """Rows that no window can hold for want of a timestamp, by reason."""
     logs_ = {source.log.removesuffix("s"): source for source in (plan.predictions, plan.labels)}
-    found = {log: connection.execute(join.unplaceable(source)).mappings().one() for log, source in logs_.items()}
+    counts_of = {log: join.unplaceable(plan, source, as_of) for log, source in logs_.items()}
+    found = {log: connection.execute(counts).mappings().one() for log, counts in counts_of.items()}
     return {f"{log}_{name}_null": rows for log, counts in found.items() for name, rows in counts.items()}
 
 
@@ -291,7 +292,7 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
         return
     with run_.stage("count"):
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
-        missing = unplaceable(work.connection, plan)
+        missing = unplaceable(work.connection, plan, run_.as_of)
     with run_.stage("metrics"):
         results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
     with run_.stage("store"), states.engine.begin() as transaction:

@@ -92,7 +92,7 @@ def _repair(run_: Run, work: Work, counted: Advanced) -> None:
 def _store(run_: Run, work: Work, counted: Advanced) -> None:
     state = counted.state
     with run_.stage("metrics"):
-        missing = job.unplaceable(work.connection, work.plan)
+        missing = job.unplaceable(work.connection, work.plan, state.as_of)
         results = evaluate(work.plan.evaluation, state.cells, state.as_of, missing)
     with run_.stage("store"), work.states.engine.begin() as transaction:
         work.states.replace(transaction, run_.model, state)

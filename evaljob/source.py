@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from evaljob.config import Evaluation
+from evaljob.config import Evaluation, Partition
 from evaljob.database import reason
 from evaljob.errors import ConfigError
 from evaljob.failures import passes
@@ -25,6 +25,7 @@ _CLASS: tuple[Kind, ...] = ("text", "integer", "boolean", "float", "unknown")
 _INSTANT: tuple[Kind, ...] = ("timestamp", "timestamptz", "unknown")
 _TYPES: dict[Kind, type[sa.types.TypeEngine[Any]]] = {
     "text": sa.String, "integer": sa.BigInteger, "float": sa.Double, "boolean": sa.Boolean, "timestamp": sa.DateTime,
+    "date": sa.Date,
 }  # fmt: skip
 _TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\s+|[^\s'";/-]+|.""", re.DOTALL)
 
@@ -52,6 +53,7 @@ class Source:
     path: Path
     sql: str
     kinds: dict[str, Kind]
+    partition: Partition | None = None
 
     @property
     def known(self) -> str:
@@ -62,6 +64,11 @@ class Source:
     def stamp(self) -> str:
         """The row's own timestamp."""
         return "predicted_at" if self.log == "predictions" else "labeled_at"
+
+    @property
+    def partition_of(self) -> str:
+        """The timestamp whose day the partition column holds."""
+        return (self.partition and self.partition.of) or self.stamp
 
     @cached_property
     def rows(self) -> sa.Subquery:
@@ -77,8 +84,8 @@ def column_type(kind: Kind) -> sa.types.TypeEngine[Any]:
 
 def open_sources(connection: sa.Connection, evaluation: Evaluation) -> tuple[Source, Source]:
     """Both logs of an evaluation, checked: (predictions, labels). Raises ConfigError naming file and column."""
-    predictions = _open(connection, "predictions", evaluation.predictions)
-    labels = _open(connection, "labels", evaluation.labels)
+    predictions = _open(connection, "predictions", evaluation.predictions, evaluation.predictions_partition)
+    labels = _open(connection, "labels", evaluation.labels, evaluation.labels_partition)
     number = evaluation.task == "regression"
     classes = _NUMBER if number else _CLASS
     needed = {"request_id": _IDS, "predicted_at": _INSTANT, "model_version": _SLICE, "prediction": classes}
@@ -86,6 +93,8 @@ def open_sources(connection: sa.Connection, evaluation: Evaluation) -> tuple[Sou
            {"score": _NUMBER, "latency_seconds": _NUMBER, "ingested_at": _INSTANT})  # fmt: skip
     needed = {"request_id": _IDS, "label": classes, "labeled_at": _INSTANT}
     _check(labels, needed | dict.fromkeys(evaluation.values, _NUMBER), {"ingested_at": _INSTANT})
+    for source in (predictions, labels):
+        _check_partition(source)
     _check_pair(predictions, "request_id", labels, "request_id")
     _check_pair(predictions, "prediction", labels, "label")
     _check_class(labels, "positive_label", evaluation.positive_label)
@@ -95,6 +104,7 @@ def open_sources(connection: sa.Connection, evaluation: Evaluation) -> tuple[Sou
 
 
 _IDS: tuple[Kind, ...] = ("text", "integer", "uuid", "bytes", "unknown")
+_DAY: tuple[Kind, ...] = ("date", "text", "integer", "timestamp", "timestamptz", "unknown")
 _SLICE: tuple[Kind, ...] = ("text", "integer", "boolean", "date", "uuid", "unknown")
 
 
@@ -102,7 +112,7 @@ def _slice_columns(evaluation: Evaluation) -> Iterable[str]:
     return dict.fromkeys(column for columns in evaluation.slices for column in columns if column != "model_version")
 
 
-def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
+def _open(connection: sa.Connection, log: Log, path: Path, partition: Partition | None) -> Source:
     sql = _without_end(_text(path))
     untyped = sa.select(sa.text("*")).select_from(Verbatim(f"({sql}\n) AS {log}_log"))
     try:
@@ -116,7 +126,7 @@ def _open(connection: sa.Connection, log: Log, path: Path) -> Source:
         if passes(error):
             raise
         raise ConfigError(f"{path}: the database refuses this SELECT: {reason(error)}") from error
-    return Source(log, path, sql, kinds)
+    return Source(log, path, sql, kinds, partition)
 
 
 def _text(path: Path) -> str:
@@ -146,6 +156,12 @@ def _check(source: Source, needed: dict[str, tuple[Kind, ...]], optional: dict[s
             raise ConfigError(
                 f"{source.path}: column {name} is {kind}, it must be {_either(allowed)}; {_mend(name, kind)}"
             )
+
+
+def _check_partition(source: Source) -> None:
+    if source.partition is not None:
+        needed = {source.partition.column: _DAY, source.partition_of: _INSTANT}
+        _check(source, needed, {})
 
 
 def _check_pair(one: Source, column: str, other: Source, other_column: str) -> None:

@@ -73,6 +73,11 @@ class SparkDialect(HiveDialect):
     statement_compiler = SparkCompiler
     preparer = SparkIdentifierPreparer
 
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """PyHive's driver."""
+        return hive
+
     def connect(self, *arguments: Any, **keywords: Any) -> DBAPIConnection:
         """A session of its own on the server. Raises PyHive's OperationalError when there is none."""
         with _as_database_errors():

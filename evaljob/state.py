@@ -87,7 +87,12 @@ class Store:
 
         Damaged cells come back as `unreadable`, never as numbers.
         """
-        with self.engine.connect() as connection:
+        return self.read(self.engine, model)
+
+    @staticmethod
+    def read(engine: sa.Engine, model: str) -> State | None:
+        """The same from tables that are only read, and are there."""
+        with engine.connect() as connection:
             row = connection.execute(sa.select(STATE).where(STATE.c.model == model)).one_or_none()
         if row is None:
             return None
@@ -179,7 +184,8 @@ def fingerprint(plan: Plan, database: str) -> str:
         "max_lag": None if evaluation.max_lag is None else evaluation.max_lag.total_seconds(),
         "ages": plan.aged,
         "sources": [
-            (source.log, source.sql, sorted(source.kinds.items())) for source in (plan.predictions, plan.labels)
+            (source.log, source.sql, sorted(source.kinds.items()), source.partition and source.partition.model_dump())
+            for source in (plan.predictions, plan.labels)
         ],
     }
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

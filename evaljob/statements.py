@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from evaljob import job, join
 from evaljob.config import Config
 from evaljob.dialect import literally
+from evaljob.join import Plan
 
 STEP = timedelta(minutes=5)
 
@@ -21,11 +22,15 @@ def text(config: Config, as_of: datetime | None = None) -> str:
 
 
 def _statements(config: Config, connection: sa.Connection, at: datetime) -> Iterator[str]:
-    before = at - (config.schedule.every or STEP)
     for evaluation in config.evaluations:
-        plan = job.plan_of(connection, evaluation)
-        yield _text(connection, f"{evaluation.model}: full count as of {at}", join.full(plan, at))
-        yield _text(connection, f"{evaluation.model}: step from {before} to {at}", join.step(plan, before, at))
+        yield from of(config, connection, job.plan_of(connection, evaluation), at)
+
+
+def of(config: Config, connection: sa.Connection, plan: Plan, at: datetime) -> Iterator[str]:
+    """One evaluation's full count and step."""
+    before, model = at - (config.schedule.every or STEP), plan.evaluation.model
+    yield _text(connection, f"{model}: full count as of {at}", join.full(plan, at))
+    yield _text(connection, f"{model}: step from {before} to {at}", join.step(plan, before, at))
 
 
 def _text(connection: sa.Connection, comment: str, statement: sa.Select[Any]) -> str:

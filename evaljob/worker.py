@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from evaljob.config import Config, load
 from evaljob.errors import EvaljobError
 from evaljob.health import EVALUATION, RECONCILIATION, Health, Server, listen
+from evaljob.page import Page
 from evaljob.schedule import main_trigger, reconcile_trigger
 
 GRACE = timedelta(seconds=25)  # less than the 30 s that Kubernetes waits before it kills
@@ -48,7 +49,8 @@ def serve(
     config = load(config_path)
     with _signals() as wait:
         worker = Runner(run, reconcile, Health(main_trigger(config.schedule), datetime.now(UTC)))
-        with listen(config.worker, worker.health) as server, _answering(server):
+        page = Page(config)
+        with closing(page), listen(config.worker, worker.health, page) as server, _answering(server):
             scheduler = _started(config, worker)
             _log.info("%s; /healthz and /metrics at %s", main_trigger(config.schedule), server.url)
             stop = _told_to_stop(wait, worker, scheduler)

@@ -84,6 +84,12 @@ def mlflow_url() -> str:
     return shared.url(Path(os.environ[SESSION]), "mlflow")
 
 
+@pytest.fixture(scope="session")
+def spark_url() -> str:
+    """SQLAlchemy URL of the session's Spark Thrift server. Parquet files are read by their path."""
+    return shared.url(Path(os.environ[SESSION]), "spark")
+
+
 @contextmanager
 def _database(server: str, drop: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"

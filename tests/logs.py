@@ -170,7 +170,7 @@ def results(connection: sa.Connection, of: Evaluation, as_of: datetime) -> Resul
     for before, after in pairwise((timedelta(days=2), timedelta(minutes=31), timedelta(0))):
         sliding = stepped(connection, planned, sliding, instant - before, instant - after)
     assert sliding.identical(cells), f"{sliding.drift(cells)} cells differ between steps and full count"
-    return Results(evaluate(of, cells, instant, job.unplaceable(connection, planned)))
+    return Results(evaluate(of, cells, instant, job.unplaceable(connection, planned, instant)))
 
 
 def _pairs(frame: pd.DataFrame, column: str) -> Iterable[tuple[str, float]]:

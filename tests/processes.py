@@ -71,6 +71,7 @@ def running(
     user: str | None = None,
     stop: signal.Signals = signal.SIGTERM,
     environment: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
 ) -> Iterator[None]:
     """Run a server inside the block, from when it is `ready` on; as root, as this `user`; `stop` is what ends it.
 
@@ -83,7 +84,7 @@ def running(
     log = folder / "log"
     with log.open("wb") as output, _process(command, output, folder, user, environment) as server:
         try:
-            wait_until(lambda: server.poll() is not None or ready(), f"{command[0]} to start")
+            wait_until(lambda: server.poll() is not None or ready(), f"{command[0]} to start", timeout)
             if server.returncode is not None:
                 raise ServerError(f"{command[0]} did not start: {log.read_text()[-2000:]}")
             yield

@@ -28,8 +28,6 @@ from tests.processes import (
     wait_until,
 )
 
-_SERVERS = Path(__file__).parents[1] / ".servers" / "bin"  # what `make servers` installs from PyPI
-
 __all__ = [
     "ServerError",
     "answers",
@@ -44,9 +42,13 @@ __all__ = [
     "prometheus",
     "pushgateway",
     "scrape_config",
+    "spark",
     "wait_until",
     "wipe",
 ]
+
+SERVERS = Path(__file__).parents[1] / ".servers"  # what `make servers` installs from PyPI
+SLOW = 110.0  # seconds to start at most
 
 
 @contextmanager
@@ -139,9 +141,35 @@ def mlflow() -> Iterator[str]:
     with directory("mlflow") as folder:
         storage = [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--default-artifact-root={folder}/artifacts"]
         network = ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
-        command = [str(_SERVERS / "mlflow"), "server", *storage, *network]
+        command = [str(SERVERS / "bin" / "mlflow"), "server", *storage, *network]
         with running(command, folder, lambda: answers(f"{url}/health"), environment=silent):
             yield url
+
+
+@contextmanager
+def spark() -> Iterator[str]:
+    """A Spark Thrift server of two cores, with what makes small statements fast. Yields a SQLAlchemy URL."""
+    port = free_port()
+    home = spark_home()
+    small = {"spark.sql.shuffle.partitions": 2, "spark.sql.adaptive.enabled": "false", "spark.ui.enabled": "false"}
+    with directory("spark") as folder:
+        places = {"spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.local.dir": f"{folder}/local"}
+        settings = [f"--conf={name}={value}" for name, value in (small | places).items()]
+        listen = [f"thrift.port={port}", f"thrift.bind.host={LOOPBACK}", "authentication=NOSASL"]
+        server = ["--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal"]
+        hive = [word for setting in listen for word in ("--hiveconf", f"hive.server2.{setting}")]
+        submit = [f"{home}/bin/spark-submit", "--master=local[2]", "--driver-memory=1g"]
+        command = ["env", f"SPARK_HOME={home}", *submit, *settings, *server, *hive]
+        with running(command, folder, lambda: listens(port), timeout=SLOW):
+            yield f"hive://{LOOPBACK}:{port}/default?auth=NOSASL"
+
+
+def spark_home() -> Path:
+    """Where PySpark lies in the environment of the servers, which `make servers` builds."""
+    found = sorted(SERVERS.glob("lib/python3.*/site-packages/pyspark"))
+    if not found:
+        raise ServerError("pyspark is not installed: `make servers` installs it")
+    return found[-1]
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:

@@ -24,6 +24,7 @@ SERVERS: dict[str, Start] = {
     "postgres": servers.postgres,
     "mariadb": servers.mariadb,
     "mlflow": servers.mlflow,
+    "spark": servers.spark,
 }
 _keepers: list[subprocess.Popen[bytes]] = []  # referenced, because a forgotten Popen warns
 
@@ -52,7 +53,7 @@ def url(folder: Path, kind: str, variant: str = "") -> str:
     record = folder / f"{kind}-{variant}.json"
     if not record.exists():
         _keepers.append(_keeper(folder, kind, record))
-        wait_until(record.exists, f"the shared {kind}")
+        wait_until(record.exists, f"the shared {kind}", servers.SLOW)
     found = json.loads(record.read_text())
     if "error" in found:
         raise ServerError(found["error"])

@@ -22,7 +22,7 @@ KEYS = [
     "model", "model_version", "window", "slice", "slice_value", "class", "metric", "value", "lower", "upper", "support",
     "as_of", "window_start", "window_end",
 ]  # fmt: skip
-FURTHER = {"quantile", "bin", "reason", "column"}
+FURTHER = {"predicted", "quantile", "bin", "threshold", "strategy", "reason", "column"}
 COMMANDS = ["run", "worker", "check", "sql", "init", "demo"]
 
 
@@ -59,7 +59,9 @@ def test_json_keys(results: Ended) -> None:
     assert {metric: labels for metric, labels in further.items() if labels} == {
         "rejected_rows": {"reason"}, "other_slice_values": {"column"}, "prediction_latency_seconds": {"quantile"},
         "label_lag_seconds": {"quantile"}, "reliability_support": {"bin"}, "reliability_mean_predicted": {"bin"},
-        "reliability_observed_ratio": {"bin"},
+        "reliability_observed_ratio": {"bin"}, "confusion": {"predicted"}, "calibration_error": {"strategy"},
+        "calibration_error_debiased": {"strategy"}, "threshold_precision_ratio": {"threshold"},
+        "threshold_recall_ratio": {"threshold"},
     }  # fmt: skip
 
 
@@ -68,7 +70,7 @@ def test_json_values(results: Ended) -> None:
     rows = results.results()
     assert {type(row["value"]) for row in rows} == {float, type(None)}
     assert {type(row["class"]) for row in rows} == {str}
-    assert {row["class"] for row in rows} == {"", "1"}
+    assert {row["class"] for row in rows if row["metric"] != "confusion"} == {"", "1"}
     assert not any(row["metric"].startswith("evaljob") for row in rows)
     times = {name: {row[name] for row in rows} for name in ("as_of", "window_start", "window_end")}
     assert times["as_of"] == times["window_end"] == {"2024-06-01T13:00:00+00:00"}

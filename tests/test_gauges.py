@@ -71,11 +71,18 @@ def test_a_metric_has_its_own_labels_and_no_empty_ones() -> None:
 
 def test_undefined_is_nan_and_its_interval_too() -> None:
     """0 of 0 correct: the series stays, so that a query sees that there is no answer, and never sees 0."""
-    made = registry(result("accuracy_ratio"))
+    made = registry(result("accuracy_ratio"), result("label_coverage_ratio", 0.5, 0.4, 0.6))
     for name in ("accuracy_ratio", "accuracy_ratio_lower", "accuracy_ratio_upper"):
         sample = value(made, name, **TOTAL)
         assert sample is not None
         assert math.isnan(sample)
+
+
+def test_without_intervals_there_are_no_bounds() -> None:
+    """Where nothing has bounds, for intervals are switched off, there are no series of them."""
+    made = registry(result("accuracy_ratio", 0.9), result("label_coverage_ratio", 0.5))
+    assert value(made, "accuracy_ratio", **TOTAL) == 0.9
+    assert value(made, "accuracy_ratio_lower", **TOTAL) is None
 
 
 def test_a_count_has_no_interval() -> None:

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evaljob.cells import MISSING, Cells
-from evaljob.config import Costs
-from evaljob.config.model import Outcomes
+from evaljob.config import Costs, Outcomes
 from evaljob.database import connect
 from evaljob.metrics import evaluate
 from evaljob.window import Timestamp, Window

@@ -233,7 +233,7 @@ def test_healthz_and_metrics(tmp_path: Path) -> None:
         process.seen("end", 2)
         status, body = get(f"{process.url}/healthz")
         metrics = get(f"{process.url}/metrics")[1]
-        assert get(f"{process.url}/")[0] == 404
+        assert get(f"{process.url}/nothing")[0] == 404
     told = json.loads(body)
     assert (status, told["healthy"], told["last_exit_code"]) == (200, True, 0)
     started, success, completion, until = (

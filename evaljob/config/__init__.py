@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from evaljob.config.document import parse
 from evaljob.config.environment import interpolate
 from evaljob.config.explain import problems
-from evaljob.config.model import Calibration, Config, Deployment, Evaluation, LabelsDefault, Metrics
+from evaljob.config.model import Calibration, Config, Deployment, Evaluation, LabelsDefault, Metrics, Partition
 from evaljob.config.names import shared
 from evaljob.config.places import BASE
 from evaljob.config.prices import Costs, Outcomes, Pair, Price
@@ -35,6 +35,7 @@ __all__ = [
     "Mlflow",
     "Outcomes",
     "Pair",
+    "Partition",
     "Price",
     "Pushgateway",
     "Schedule",

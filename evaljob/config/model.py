@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from evaljob.config import prices
 from evaljob.config.places import SqlFile
@@ -70,13 +70,31 @@ class Deployment(Section):
     runs: Mapping[str, RunReference] = {}
 
 
+class Partition(Section):
+    """The column by which a log is partitioned: the day, in any time zone, of the timestamp `of`; None: of its own.
+
+    The day of `ingested_at` says that no row is ingested before its own timestamp, give or take a day.
+    """
+
+    column: Name = Field(examples=["day"])
+    of: Literal["predicted_at", "labeled_at", "ingested_at"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _column_alone(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"column": given}
+        if not isinstance(given, dict):
+            raise ValueError("must be a column, or a mapping such as {column: day, of: ingested_at}")  # noqa: TRY004
+        return given
+
+
 class EvaluationKeys(Section):
     """The keys of an evaluation that mean the same in the file and when checked."""
 
     model: GroupingValue = Field(examples=["fraud"])
     task: Task = Field(examples=["binary"])
     positive_label: Class | None = Field(default=None, validate_default=True)
-    predictions: SqlFile = Field(examples=["sql/predictions.sql"])
     slices: tuple[Slice, ...] = ()
     calibration: Calibration = Calibration()
     labels_default: LabelsDefault | None = None
@@ -129,7 +147,10 @@ class EvaluationKeys(Section):
 class Evaluation(EvaluationKeys):
     """One model to evaluate. `predictions` and `labels` are SQL files; a label later than `max_lag` does not count."""
 
+    predictions: SqlFile
+    predictions_partition: Partition | None = None
     labels: SqlFile
+    labels_partition: Partition | None = None
     max_lag: PositiveDuration | None = None
     windows: tuple[Window, ...]
 

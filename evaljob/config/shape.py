@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from evaljob.config.model import Config, Evaluation, EvaluationKeys
+from evaljob.config.model import Config, Evaluation, EvaluationKeys, Partition
 from evaljob.config.places import SqlFile
 from evaljob.config.section import Section
 from evaljob.config.sections import Sections
@@ -43,34 +43,54 @@ class WindowShape(Section):
         return Window(self.name, self.length, self.on, self.maturity)
 
 
-class LabelsShape(Section):
-    """The labels: a file, or a mapping of a file and the latest that a label counts."""
+class PredictionsShape(Section):
+    """The predictions: a file, or a mapping of a file and how the log is partitioned."""
 
-    sql: SqlFile = Field(examples=["sql/labels.sql"])
-    max_lag: PositiveDuration | None = None
+    sql: SqlFile = Field(examples=["sql/predictions.sql"])
+    partition: Partition | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _file_alone(cls, given: Any) -> Any:
-        if isinstance(given, str):
-            return {"sql": given}
-        if not isinstance(given, dict):
-            raise ValueError("must be a file, or a mapping such as {sql: sql/labels.sql, max_lag: 90d}")  # noqa: TRY004
-        return given
+        return _mapping_of(given, "{sql: sql/predictions.sql, partition: day}")
+
+
+class LabelsShape(Section):
+    """The labels: a file, or a mapping of a file, how the log is partitioned, and the latest that a label counts."""
+
+    sql: SqlFile = Field(examples=["sql/labels.sql"])
+    max_lag: PositiveDuration | None = None
+    partition: Partition | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, given: Any) -> Any:
+        return _mapping_of(given, "{sql: sql/labels.sql, max_lag: 90d}")
+
+
+def _mapping_of(given: Any, example: str) -> Any:
+    if isinstance(given, str):
+        return {"sql": given}
+    if not isinstance(given, dict):
+        raise ValueError(f"must be a file, or a mapping such as {example}")  # noqa: TRY004
+    return given
 
 
 class EvaluationShape(EvaluationKeys):
     """An evaluation as the file writes it."""
 
+    predictions: PredictionsShape = Field(examples=["sql/predictions.sql"])
     labels: LabelsShape = Field(examples=["sql/labels.sql"])
     windows: tuple[WindowShape, ...] = Field(min_length=1, examples=["[1h, 24h]"])
 
     def checked(self) -> Evaluation:
         """The evaluation."""
         windows = tuple(window.checked() for window in self.windows)
-        return Evaluation(
-            **dict(self) | {"labels": self.labels.sql, "max_lag": self.labels.max_lag, "windows": windows}
-        )
+        logs = {
+            "predictions": self.predictions.sql, "predictions_partition": self.predictions.partition,
+            "labels": self.labels.sql, "labels_partition": self.labels.partition, "max_lag": self.labels.max_lag,
+        }  # fmt: skip
+        return Evaluation(**dict(self) | logs | {"windows": windows})
 
 
 class ConfigShape(Sections):

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from evaljob.dialect import grouping_mask
 from evaljob.join.measure import NULL_TEXT, every_request, integer, nameless, null_of, requests
+from evaljob.join.partition import without_day
 from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
 from evaljob.join.resolve import affected, rows_of
 from evaljob.source import Source
@@ -36,7 +37,7 @@ def full(plan: Plan, as_of: datetime) -> sa.Select[Any]:
 def step(plan: Plan, before: datetime, after: datetime) -> sa.Select[Any]:
     """The cells at `after` minus those at `before`, of the requests that anything happened to in between."""
     ids = affected(plan, before, after)
-    predictions, labels = (rows_of(ids, plan, source) for source in (plan.predictions, plan.labels))
+    predictions, labels = (rows_of(ids, plan, source, before, after) for source in (plan.predictions, plan.labels))
     rows = [
         row
         for t, sign in ((before, -1), (after, 1))
@@ -45,13 +46,16 @@ def step(plan: Plan, before: datetime, after: datetime) -> sa.Select[Any]:
     return _counted(plan, sa.union_all(*rows).cte("evaluated"), signed=True)
 
 
-def unplaceable(source: Source) -> sa.Select[Any]:
-    """How many rows of a log no instant can know: one count per timestamp, of the rows where it is NULL."""
+def unplaceable(plan: Plan, source: Source, as_of: datetime) -> sa.Select[Any]:
+    """How many rows of a log no instant can know: one count per timestamp, of the rows where it is NULL.
+
+    Of a log that is partitioned, those in partitions that an evaluation at `as_of` reads, or in none.
+    """
     names = dict.fromkeys((source.stamp, source.known))
-    rows = source.rows
+    rows, read = source.rows, without_day(source, plan.oldest(as_of))
     return sa.select(
         *[
-            sa.select(sa.func.count()).select_from(rows).where(rows.c[n].is_(None)).scalar_subquery().label(n)
+            sa.select(sa.func.count()).select_from(rows).where(rows.c[n].is_(None), *read).scalar_subquery().label(n)
             for n in names
         ]
     )
@@ -157,7 +161,7 @@ def _place(kind: int) -> tuple[str, ...]:
 
 
 def _mask(marks: Sequence[str], names: set[str]) -> int:
-    """What `grouping_mask(marks)` gives for a set: a bit a column, the first the highest, set where it is not grouped by."""
+    """What `grouping_mask(marks)` gives for a set: a bit a column, the first the highest, set where not grouped by."""
     return sum((name not in names) << (len(marks) - 1 - i) for i, name in enumerate(marks))
 
 

@@ -132,15 +132,21 @@ class _Request:
         """Why the request stays out of every count but the books, if it does."""
         row = self.row
         if self.plan.regression:
-            wrong = sa.or_(
-                _not_within(row.c.prediction, LARGEST_NUMBER),
-                sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)),
-            )
-            return sa.case((wrong, integer(NUMBER_INVALID)), else_=integer(USABLE))
+            return sa.case((self._wrong_number(), integer(NUMBER_INVALID)), else_=integer(USABLE))
         if "score" not in row.c:
             return integer(USABLE)
         wrong = sa.and_(row.c.prediction.is_not(None), row.c.score.is_not(None), sa.not_(_is_probability(row.c.score)))
         return sa.case((wrong, integer(SCORE_INVALID)), else_=integer(USABLE))
+
+    def _wrong_number(self) -> Column:
+        """Regression: the prediction or the label is too large for exact sums, or no number at all."""
+        default = self.plan.evaluation.labels_default
+        implicit = default is not None and abs(float(default.label)) > LARGEST_NUMBER
+        return sa.or_(
+            _not_within(self.row.c.prediction, LARGEST_NUMBER),
+            sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)),
+            *([self._implicit()] if implicit else []),
+        )
 
     def _on_labeled(self, reason: Column) -> Column:
         """A rejected request without label counts where its prediction lies, others in no window on `labeled_at`."""
@@ -183,7 +189,8 @@ class _Request:
         if default is not None:
             label = sa.case((self.real, label), (self._implicit(), sa.literal(float(default.label))))
         truth_, said = double(label), double(self.row.c.prediction)
-        both = sa.and_(truth_.is_not(None), said.is_not(None))
+        # Engines with strict casts fail on the error of an infinite prediction, also where nobody counts it.
+        both = sa.and_(truth_.is_not(None), said.is_not(None), sa.not_(self._wrong_number()))
         error = sa.case((both, said - truth_))
         return {
             "label": sa.case((label.is_not(None), integer(1))),

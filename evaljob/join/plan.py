@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from evaljob.config import Evaluation
 from evaljob.dialect import exact_text
+from evaljob.join.partition import days_of
 from evaljob.source import Source
 from evaljob.window import Segments
 
@@ -110,6 +111,10 @@ class Plan:
         due = default.after if default is not None else timedelta(0)
         return max(w.maturity + w.length for w in self.evaluation.windows) + due + self.evaluation.max_lag
 
+    def oldest(self, t: datetime) -> datetime | None:
+        """The own timestamp before which rows do not exist for this evaluation at `t`; None: there is no bound."""
+        return None if self.horizon is None else t - self.horizon
+
     @property
     def regression(self) -> bool:
         """Whether labels are numbers instead of classes."""
@@ -152,8 +157,10 @@ def bound(source: Source, column: str, t: datetime) -> Column:
 
 def in_spans(source: Source, column: str, spans: Iterable[Span]) -> Column:
     """Whether a row's timestamp lies in one of the half-open spans."""
+    spans = list(spans)
     stamp = source.rows.c[column]
-    return sa.or_(*[sa.and_(stamp >= bound(source, column, a), stamp < bound(source, column, b)) for a, b in spans])
+    inside = [sa.and_(stamp >= bound(source, column, a), stamp < bound(source, column, b)) for a, b in spans]
+    return sa.and_(sa.or_(*inside), *days_of(source, column, spans))
 
 
 class Stamp(sa.types.TypeDecorator[datetime]):

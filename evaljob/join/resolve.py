@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evaljob.dialect import exact_text, microseconds_between
+from evaljob.join.partition import days
 from evaljob.join.plan import Column, Plan, bound, in_spans
 from evaljob.source import Source
 
@@ -14,7 +15,9 @@ def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
     """The ids of requests with a row that became known in [before, after), or whose own timestamp crossed an edge."""
     ids = [
         sa.select(*_distinct_id(plan, source)).where(
-            in_spans(source, column, spans), source.rows.c.request_id.is_not(None)
+            in_spans(source, column, spans),
+            source.rows.c.request_id.is_not(None),
+            *days(source, source.rows, plan.oldest(before), after),
         )
         for source in (plan.predictions, plan.labels)
         for column, spans in plan.spans(source, before, after).items()
@@ -29,10 +32,11 @@ def _distinct_id(plan: Plan, source: Source) -> list[Column]:
     return [id_] if exact is id_ else [id_, exact.label("bytes")]
 
 
-def rows_of(ids: sa.CTE, plan: Plan, source: Source) -> sa.CTE:
+def rows_of(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
     """All rows of a log that belong to the given requests. Joined, never tested with IN: 60 times faster on SQLite."""
     same = same_id(plan, ids, source.rows)
-    return sa.select(source.rows).select_from(ids.join(source.rows, same)).cte(f"{source.log}_affected")
+    rows = sa.select(source.rows).select_from(ids.join(source.rows, same))
+    return rows.where(*days(source, source.rows, plan.oldest(before), after)).cte(f"{source.log}_affected")
 
 
 def served(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
@@ -146,7 +150,7 @@ def exists(plan: Plan, source: Source, rows: sa.FromClause, t: datetime) -> list
         conditions.append(rows.c[source.stamp].is_not(None))
     if plan.horizon is not None:
         conditions.append(rows.c[source.stamp] >= bound(source, source.stamp, t - plan.horizon))
-    return conditions
+    return [*conditions, *days(source, rows, plan.oldest(t), t)]
 
 
 def _columns(plan: Plan, source: Source, rows: sa.FromClause) -> list[sa.Label[Any]]:

@@ -1,6 +1,7 @@
 """Cells to results: every metric of every series at once. Pure: no clock, no I/O."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -46,12 +47,12 @@ def evaluate(evaluation: Evaluation, cells: Cells, as_of: datetime, unplaceable:
 def _add_scores(results: Results, as_of: datetime) -> None:
     """What the confusion matrix does not say, as far as it is wanted."""
     evaluation, binary = results.series.evaluation, results.series.evaluation.task == "binary"
-    wanted, scores = evaluation.metrics, scores_of(results.series)
+    wanted, scores = evaluation.metrics, cache(lambda: scores_of(results.series))
     if wanted.confusion:
         confusion_counts.add(results)
     if wanted.calibration:
-        calibration.add(results, scores)
+        calibration.add(results, scores())
     if wanted.ranking and binary:
-        ranking.add(results, scores)
+        ranking.add(results, scores())
     if wanted.thresholds and binary:
-        thresholds.add(results, scores, hashed(f"{evaluation.model} {as_of.astimezone(UTC).isoformat()}"))
+        thresholds.add(results, scores(), hashed(f"{evaluation.model} {as_of.astimezone(UTC).isoformat()}"))

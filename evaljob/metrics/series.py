@@ -55,7 +55,7 @@ class Series:
     @cached_property
     def outcomes(self) -> pd.DataFrame:
         """The cells of requests with both a prediction and a label."""
-        return self._kind(OUTCOME).query("label != @NONE and prediction != @NONE")
+        return _where(self._kind(OUTCOME), label=True, prediction=True)
 
     @cached_property
     def support(self) -> Counts:
@@ -70,12 +70,12 @@ class Series:
     @cached_property
     def labeled(self) -> Counts:
         """Requests with a label, failed ones included."""
-        return self.total(self._kind(OUTCOME).query("label != @NONE"))
+        return self.total(_where(self._kind(OUTCOME), label=True))
 
     @cached_property
     def failed(self) -> Counts:
         """Requests whose prediction failed."""
-        return self.total(self._kind(OUTCOME).query("prediction == @NONE"))
+        return self.total(_where(self._kind(OUTCOME), prediction=False))
 
     @cached_property
     def overall(self) -> npt.NDArray[np.bool_]:
@@ -150,6 +150,12 @@ class Series:
     def _by_kind(self) -> dict[int, pd.DataFrame]:
         kinds = self.cells["kind"].to_numpy(dtype="int64")
         return {int(kind): self.cells[kinds == kind] for kind in np.unique(kinds)}
+
+
+def _where(cells: pd.DataFrame, **there: bool) -> pd.DataFrame:
+    """The cells whose label or prediction is there, or is not."""
+    masks = [(cells[name].to_numpy() != NONE) == wanted for name, wanted in there.items()]
+    return cells[np.logical_and.reduce(masks)]
 
 
 def hashed(text: str) -> int:
