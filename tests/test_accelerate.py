@@ -1,14 +1,11 @@
 """Full counts by DuckDB over a row store print what the row store's own print."""
 
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner
 
-from evaljob.cli import cli
-from tests.test_engines import AS_OF, EVALUATIONS, TASKS, Engine, agree, fixture
+from tests.test_engines import AS_OF, BINARY, EVALUATIONS, TASKS, Engine, agree, fixture, printed
 from tests.test_engines import engine as engine  # noqa: PLC0414  (fixtures)
 from tests.test_engines import mariadb as mariadb  # noqa: PLC0414
 from tests.test_engines import measure as measure  # noqa: PLC0414
@@ -16,14 +13,6 @@ from tests.test_engines import postgres as postgres  # noqa: PLC0414
 from tests.test_engines import sqlite as sqlite  # noqa: PLC0414
 
 NOT_DONE = "the database counts by itself"
-
-
-def counted(config: Path, as_of: datetime) -> tuple[str, str]:
-    """What a full count prints as JSON, and what it logs."""
-    command = ["run", "--config", str(config), "--as-of", as_of.isoformat(), "--no-push", "--output", "json", "--full"]
-    result = CliRunner().invoke(cli, command, catch_exceptions=False)
-    assert result.exit_code == 0, result.stderr
-    return result.stdout, result.stderr
 
 
 def accelerated(engine: Engine, evaluations: str) -> Path:
@@ -35,12 +24,40 @@ def accelerated(engine: Engine, evaluations: str) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres", "mariadb"], indirect=True)
-def test_duckdb_counts_the_same_cells(engine: Engine, measure: list[str]) -> None:
+def test_duckdb_counts_the_same_cells(
+    engine: Engine, measure: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     """Full counts at three instants print byte for byte what SQLite's own print, and none falls back."""
     engine.write({task: fixture(task) for task in TASKS})
     config = accelerated(engine, EVALUATIONS)
     for as_of, expected in zip(AS_OF, measure, strict=True):
-        found, logged = counted(config, as_of)
-        assert NOT_DONE not in logged
-        assert "full count" in logged
-        agree(found, expected)
+        agree(printed(config, as_of, "--full"), expected)
+    assert NOT_DONE not in caplog.text
+
+
+POISON = {
+    "a timestamp": ("labels", "labeled_at = replace(labeled_at, ' ', 'T')"),
+    "a text among numbers": ("predictions", "score = 'none'"),
+    "a number among texts": ("predictions", "country = CAST(7 AS BLOB)"),
+}
+
+
+@pytest.mark.parametrize("what", POISON)
+def test_what_cannot_be_passed_on_is_counted_by_the_database(
+    sqlite: Engine, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One value of another form than its column's: SQLite counts by itself, says so, and prints what it always did."""
+    sqlite.write({"binary": fixture("binary", plain=4000)})
+    log, assignment = POISON[what]
+    engine = sa.create_engine(sqlite.url)
+    stamp = "labeled_at" if log == "labels" else "predicted_at"
+    ranked = f"SELECT rowid, row_number() OVER (ORDER BY {stamp}) AS n FROM binary_{log}"
+    # Not among the rows that are looked at beforehand: the first ones in every order, and the last ones.
+    unseen = f"SELECT max(rowid) FROM ({ranked}) WHERE n BETWEEN 1100 AND 1500"
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE binary_{log} SET {assignment} WHERE rowid = ({unseen})"))
+    engine.dispose()
+    expected = printed(sqlite.config(BINARY), AS_OF[-1], "--full")
+    assert NOT_DONE not in caplog.text
+    agree(printed(accelerated(sqlite, BINARY), AS_OF[-1], "--full"), expected)
+    assert NOT_DONE in caplog.text
