@@ -11,6 +11,7 @@ from evaljob.config import Config, Evaluation
 from evaljob.database import reason, shown
 from evaljob.errors import ConfigError, EvaljobError, EvaluationError
 from evaljob.join import Plan
+from evaljob.partitions import misplaced
 from evaljob.source import Source
 from evaljob.types import misordered
 
@@ -53,6 +54,8 @@ def _look_at(connection: sa.Connection, source: Source) -> str:
         if wrong := misordered(connection, source.rows, column):
             form = "a UTC timestamp like 2026-06-01 12:00:00.000000"
             raise ConfigError(f"{source.path}: in {wrong:,} rows {column} is not {form}")
+    if wrong_partition := misplaced(connection, source):
+        raise ConfigError(f"{source.path}: {wrong_partition}")
     rows = connection.execute(sa.select(sa.func.count()).select_from(source.rows)).scalar_one()
     return f"{source.path.name}: {rows:,} rows of {', '.join(source.kinds)}"
 

@@ -45,6 +45,19 @@ _SESSION_UTC = {
     "mariadb": "SET time_zone = '+00:00'",
     "duckdb": "SET TimeZone = 'UTC'",
     "hive": "SET spark.sql.session.timeZone = UTC",
+    "databricks": "SET TIME ZONE 'UTC'",
+    "redshift": "SET TIME ZONE 'UTC'",
+    "snowflake": "ALTER SESSION SET TIMEZONE = 'UTC'",
+}
+_CONNECTED_WITH: dict[str, dict[str, Any]] = {
+    "trino": {"timezone": "UTC"},
+    "clickhousedb": {  # NULLs as everywhere, and names of columns before those of results
+        "session_timezone": "UTC",
+        "join_use_nulls": 1,
+        "group_by_use_nulls": 1,
+        "cast_keep_nullable": 1,
+        "prefer_column_name_to_alias": 1,
+    },
 }
 
 
@@ -107,7 +120,7 @@ def _arguments(url: sa.URL, *, read_only: bool, memory_limit: str | None) -> dic
     if backend in ("postgresql", "mysql", "mariadb"):
         # The snapshot makes the books and the cells of one run agree with each other.
         return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ", "connect_args": _connection_bounds(url)}
-    return {}
+    return {"connect_args": _CONNECTED_WITH[backend]} if backend in _CONNECTED_WITH else {}
 
 
 def _connection_bounds(url: sa.URL) -> dict[str, Any]:
@@ -130,6 +143,19 @@ def _on_connect(engine: sa.Engine, backend: str, *, read_only: bool) -> None:
                 if read_only and backend in _SESSION_READ_ONLY:
                     cursor.execute(_SESSION_READ_ONLY[backend])
             connection.commit()  # a rollback would take the setting back
+            if backend == "postgresql":
+                _notice_our_end(engine, connection)
+
+
+def _notice_our_end(engine: sa.Engine, connection: Any) -> None:
+    """Have PostgreSQL end the query of a client that was killed: else it goes on. Since 14, on most systems."""
+    driver: Any = engine.dialect.dbapi
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("SET client_connection_check_interval = '5s'")
+        connection.commit()
+    except driver.Error:
+        connection.rollback()
 
 
 def _sqlite_read_only(connection: Any) -> None:

@@ -114,6 +114,23 @@ compiles(integer_division, "duckdb")(_infix("//"))
 compiles(integer_division, *MYSQL, "hive", "databricks")(_infix("DIV"))
 
 
+@compiles(integer_division, "bigquery")
+def _(element: integer_division, compiler: SQLCompiler, **kw: Any) -> str:
+    return "DIV({}, {})".format(*_both(element, compiler, **kw))
+
+
+@compiles(integer_division, "clickhousedb")
+def _(element: integer_division, compiler: SQLCompiler, **kw: Any) -> str:
+    return "intDiv({}, {})".format(*_both(element, compiler, **kw))
+
+
+@compiles(integer_division, "snowflake")
+def _(element: integer_division, compiler: SQLCompiler, **kw: Any) -> str:
+    # Division gives six decimals, rounded: only what it divides without a rest is exact.
+    left, right = _both(element, compiler, **kw)
+    return f"CAST((({left}) - MOD({left}, {right})) / ({right}) AS BIGINT)"
+
+
 class grouping_mask(GenericFunction[int]):  # noqa: N801
     """`grouping_mask(a, b, ...)`: a bit a column, the first the highest, set in rows that are not grouped by it."""
 
@@ -149,6 +166,38 @@ def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     return f"(unix_micros(CAST({end} AS TIMESTAMP)) - unix_micros(CAST({start} AS TIMESTAMP)))"
 
 
+@compiles(microseconds_between, "bigquery")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = _both(element, compiler, **kw)
+    return f"TIMESTAMP_DIFF(CAST({end} AS TIMESTAMP), CAST({start} AS TIMESTAMP), MICROSECOND)"
+
+
+@compiles(microseconds_between, "clickhousedb")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = _both(element, compiler, **kw)
+    return f"dateDiff('microsecond', toDateTime64({start}, 6, 'UTC'), toDateTime64({end}, 6, 'UTC'))"
+
+
+@compiles(microseconds_between, "redshift")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = _both(element, compiler, **kw)
+    return f"DATEDIFF(microsecond, CAST({start} AS TIMESTAMP), CAST({end} AS TIMESTAMP))"
+
+
+@compiles(microseconds_between, "snowflake")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    # A cast to TIMESTAMP_LTZ keeps the instant of any other kind in sessions that speak UTC.
+    start, end = _both(element, compiler, **kw)
+    return f"TIMESTAMPDIFF(MICROSECOND, CAST({start} AS TIMESTAMP_LTZ), CAST({end} AS TIMESTAMP_LTZ))"
+
+
+@compiles(microseconds_between, "trino")
+def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
+    # date_diff knows no unit below milliseconds; a double tells the microseconds of an epoch apart until 2106.
+    start, end = _both(element, compiler, **kw)
+    return f"CAST(round(to_unixtime({end}) * 1e6) - round(to_unixtime({start}) * 1e6) AS BIGINT)"
+
+
 @compiles(microseconds_between, "duckdb")
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
@@ -173,6 +222,11 @@ def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
         return f"(strftime('%s', substr({x}, 1, 19)) * 1000000 + {fraction})"
 
     return f"({microseconds(end)} - {microseconds(start)})"
+
+
+def _both(element: GenericFunction[Any], compiler: SQLCompiler, **kw: Any) -> tuple[str, str]:
+    left, right = (compiler.process(clause, **kw) for clause in element.clauses)
+    return left, right
 
 
 def _only(element: GenericFunction[Any]) -> sa.ColumnElement[Any]:

@@ -35,6 +35,13 @@ METRICS: Mapping[str, Metric] = {
     "predictions": Metric("Requests predicted in the window; on labeled_at, those whose label fell into it"),
     "support": Metric("Requests that are labeled and did not fail: what the quality metrics rest on"),
     "label_coverage_ratio": Metric("Labeled requests by predicted requests", interval=True),
+    "label_coverage_by_age_ratio": Metric("Labeled requests by requests of an age", ("age",), interval=True),
+    "label_arrival_ratio": Metric("Requests labeled by an age, by Kaplan and Meier", ("age",), interval=True),
+    "expected_coverage_ratio": Metric("Coverage when all labels that are to come have come", interval=True),
+    "immature": Metric("1 while less than 95% of the labels that are to come have come, else 0"),
+    "label_selection_ks": Metric("Kolmogorov-Smirnov distance of the scores of labeled and unlabeled requests"),
+    "label_selection_p_value": Metric("How often chance makes that distance; small: the labeled are no fair sample"),
+    "label_selection_psi": Metric("Population stability index of the same; 0.1 is little, 0.25 much"),
     "prediction_failures_ratio": Metric("Failed predictions by predicted requests", interval=True),
     "orphan_labels": Metric("Labels whose request has no prediction"),
     "duplicate_predictions": Metric("Later predictions of a request that already had one; the first one counts"),
@@ -42,6 +49,9 @@ METRICS: Mapping[str, Metric] = {
     "rejected_rows": Metric("Rows that could not be used, by reason", ("reason",)),
     "other_slice_values": Metric("Slice values counted together as __other__, beyond max_slice_values", ("column",)),
     "accuracy_ratio": Metric("Correct predictions by support", interval=True),
+    "accuracy_with_failures_ratio": Metric(
+        "Correct predictions by labeled requests, failed ones included", interval=True
+    ),
     "balanced_accuracy_ratio": Metric("Mean recall of the classes that occurred", interval=True),
     "matthews_correlation": Metric("Matthews correlation coefficient, from -1 to 1", interval=True),
     "cohen_kappa": Metric("Cohen's kappa: agreement beyond chance, at most 1", interval=True),

@@ -71,6 +71,11 @@ class Page:
             return None
         return sorted(tuple(row) for row in states), last
 
+    @property
+    def busy(self) -> bool:
+        """Whether a report is being made."""
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         """End a report that is being made."""
         if self._process is not None:

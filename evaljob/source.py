@@ -19,6 +19,7 @@ from evaljob.failures import passes
 from evaljob.types import Kind, driver_kinds, sampled_kinds
 
 Log = Literal["predictions", "labels"]
+AWARE = sa.DateTime(timezone=True).with_variant(sa.TIMESTAMP(timezone=True), "bigquery")
 INSTANTS = ("predicted_at", "labeled_at", "ingested_at")
 _NUMBER: tuple[Kind, ...] = ("integer", "float", "unknown")
 _CLASS: tuple[Kind, ...] = ("text", "integer", "boolean", "float", "unknown")
@@ -79,7 +80,7 @@ class Source:
 
 def column_type(kind: Kind) -> sa.types.TypeEngine[Any]:
     """The SQLAlchemy type for a kind of column, used to bind values and to type NULLs."""
-    return sa.DateTime(timezone=True) if kind == "timestamptz" else _TYPES.get(kind, sa.String)()
+    return AWARE if kind == "timestamptz" else _TYPES.get(kind, sa.String)()
 
 
 def open_sources(connection: sa.Connection, evaluation: Evaluation) -> tuple[Source, Source]:

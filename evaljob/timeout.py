@@ -26,6 +26,9 @@ _SETTINGS = {
     "mariadb": "SET max_statement_time = {seconds}",
     "mysql": "SET max_execution_time = {milliseconds}",
     "hive": "SET spark.sql.thriftServer.queryTimeout = {seconds:.0f}",
+    "databricks": "SET STATEMENT_TIMEOUT = {seconds:.0f}",
+    "redshift": "SET statement_timeout = {milliseconds}",
+    "snowflake": "ALTER SESSION SET STATEMENT_TIMEOUT_IN_SECONDS = {seconds:.0f}",
 }
 
 

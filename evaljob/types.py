@@ -1,5 +1,6 @@
 """What kind of values a column holds, as each driver tells it."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ _PREFIXES: dict[Kind, tuple[str, ...]] = {
     "date": ("date",),
     "boolean": ("bool",),
     "uuid": ("uuid",),
-    "bytes": ("bytea", "blob", "binary"),
+    "bytes": ("bytea", "bytes", "blob", "binary", "varbinary"),
     "float": ("float", "double", "real", "numeric", "decimal", "newdecimal"),
     "integer": ("int", "tiny", "small", "short", "long", "big", "huge", "uint", "usmall", "utiny", "ubig"),
     "text": ("text", "varchar", "char", "bpchar", "string", "var_string", "name", "enum"),
@@ -29,6 +30,8 @@ _PREFIXES: dict[Kind, tuple[str, ...]] = {
 def kind_of(name: str) -> Kind:
     """The kind for a type's name as databases spell it; `other` where none fits."""
     name = name.lower().removesuffix("_type")
+    while wrapped := _WRAPPED.fullmatch(name):
+        name = wrapped[1]
     if name.startswith(("timestamp", "timestamp_")) and name.endswith("with time zone"):
         return "timestamptz"
     return next((kind for kind, prefixes in _PREFIXES.items() if name.startswith(prefixes)), "other")
@@ -37,9 +40,13 @@ def kind_of(name: str) -> Kind:
 def driver_kinds(connection: sa.Connection, result: sa.CursorResult[Any], names: list[str]) -> dict[str, Kind]:
     """The kinds of an (empty) result's columns from the driver's own description of them."""
     codes = _codes(connection, result.cursor)
-    spell = {"postgresql": _postgres_name, "mysql": _mysql_name, "mariadb": _mysql_name}.get(
-        connection.dialect.name, _plain_name
-    )
+    spell = {
+        "postgresql": _postgres_name,
+        "mysql": _mysql_name,
+        "mariadb": _mysql_name,
+        "bigquery": _bigquery_name,
+        "snowflake": _snowflake_name,
+    }.get(connection.dialect.name, _plain_name)
     return {name: kind_of(spell(connection, code)) for name, code in zip(names, codes, strict=True)}
 
 
@@ -123,3 +130,20 @@ def _mysql_name(_connection: sa.Connection, code: Any) -> str:
 
 def _plain_name(_connection: sa.Connection, code: Any) -> str:
     return str(code) if code is not None else "null"
+
+
+def _bigquery_name(_connection: sa.Connection, code: Any) -> str:
+    """BigQuery's TIMESTAMP is an instant; what others call so is its DATETIME."""
+    return "timestamptz" if code == "TIMESTAMP" else str(code)
+
+
+def _snowflake_name(_connection: sa.Connection, code: Any) -> str:
+    """Snowflake's driver numbers the types. Numbers with decimals and without have the same."""
+    return _SNOWFLAKE.get(code, "other")
+
+
+_SNOWFLAKE = {
+    0: "integer", 1: "float", 2: "text", 3: "date", 6: "timestamptz", 7: "timestamptz", 8: "timestamp", 11: "binary",
+    13: "boolean",
+}  # fmt: skip
+_WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)")  # ClickHouse's words around a type

@@ -26,6 +26,7 @@ class FaultyProxy:
         self.interval, self.length = 0.1, 5
         self.connections = 0
         self.url = ""
+        self._tasks = set[asyncio.Task[None] | None]()
 
     async def serve(self, started: threading.Event, stopped: asyncio.Event) -> None:
         """Listen until `stopped`; `url` is known when `started` is set."""
@@ -38,11 +39,13 @@ class FaultyProxy:
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._tasks.add(asyncio.current_task())  # asyncio itself forgets a task whose connection is closed
         with suppress(OSError, asyncio.CancelledError):
             try:
                 await self._treat(reader, writer)
             finally:
                 writer.transport.abort()
+                self._tasks.discard(asyncio.current_task())
 
     async def _treat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.mode == "reset":

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ from evaljob.config import Evaluation
 from evaljob.config.duration import parse
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
+from evaljob.metrics.results import LABELS
 from evaljob.source import Log
 from evaljob.window import Timestamp, Window
 
@@ -37,7 +38,7 @@ ALWAYS: dict[Log, dict[str, sa.types.TypeEngine[Any]]] = {
 }  # fmt: skip
 _BY_VALUE: tuple[tuple[type, sa.types.TypeEngine[Any]], ...] = (
     (bool, sa.Boolean()), (int, sa.BigInteger()), (float, sa.Double()), (str, TEXT), (datetime, STAMP),
-    (Decimal, sa.Numeric(20, 9)), (bytes, sa.LargeBinary(16)),
+    (date, sa.Date()), (Decimal, sa.Numeric(20, 9)), (bytes, sa.LargeBinary(16)),
 )  # fmt: skip
 
 
@@ -155,7 +156,7 @@ class Results:
         """The results of a metric for a series; a label that is None may have any value."""
         frame = self.frame[self.frame["metric"] == metric]
         of_total: dict[str, str | None] = {"model_version": "all", "slice": "overall", "slice_value": ""}
-        own = dict.fromkeys(("class", "predicted", "quantile", "bin", "threshold", "strategy", "reason", "column"), "")
+        own = dict.fromkeys(LABELS, "")
         asked = of_total | own | {name.rstrip("_"): value for name, value in labels.items()}
         for name, value in asked.items():
             frame = frame if value is None else frame[frame[name].astype(str) == value]

@@ -17,7 +17,7 @@ from evaljob.config import Evaluation
 from evaljob.window import Window
 from tests.logs import Row
 
-LARGEST_NUMBER, LARGEST_VALUE, LONGEST_LATENCY = 1e9, 1e12, 1e10
+LARGEST_NUMBER, LONGEST_LATENCY = 1e9, 1e10
 MISSING = "__missing__"
 FOREVER = timedelta(days=36_500)
 NUMBERS = ("score", "latency_seconds", "paid")
@@ -155,7 +155,7 @@ class Naive:
             ).sum(),
         }
         for name in self.columns:
-            counts["value_out_of_range"] = (requests["real"] & _outside(requests[name], LARGEST_VALUE)).sum()
+            counts["value_out_of_range"] = (requests["real"] & _outside(requests[name], LARGEST_NUMBER)).sum()
         return {reason: float(count) for reason, count in counts.items() if count}
 
     def orphans_in(self, window: Window) -> int:
@@ -196,7 +196,7 @@ class Naive:
         """A value column summed over real labels, without what is no usable number."""
         used = self.of(series)
         used = used[~used["rejected"] & used["real"]]
-        return float(used[name][used[name].abs() <= LARGEST_VALUE].sum())
+        return float(used[name][used[name].abs() <= LARGEST_NUMBER].sum())
 
 
 def _whole(truth: Any, said: Any) -> Iterator[tuple[str, str, float | None]]:

@@ -28,6 +28,9 @@ from tests.processes import (
     wait_until,
 )
 
+SERVERS = Path(__file__).parents[1] / ".servers"  # what `make servers` installs from PyPI
+SLOW = 110.0  # seconds that a Java server may take to start
+
 __all__ = [
     "ServerError",
     "answers",
@@ -46,9 +49,6 @@ __all__ = [
     "wait_until",
     "wipe",
 ]
-
-SERVERS = Path(__file__).parents[1] / ".servers"  # what `make servers` installs from PyPI
-SLOW = 110.0  # seconds to start at most
 
 
 @contextmanager
@@ -151,7 +151,11 @@ def spark() -> Iterator[str]:
     """A Spark Thrift server of two cores, with what makes small statements fast. Yields a SQLAlchemy URL."""
     port = free_port()
     home = spark_home()
-    small = {"spark.sql.shuffle.partitions": 2, "spark.sql.adaptive.enabled": "false", "spark.ui.enabled": "false"}
+    small = {
+        "spark.sql.shuffle.partitions": 2, "spark.sql.adaptive.enabled": "false", "spark.ui.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }  # fmt: skip
     with directory("spark") as folder:
         places = {"spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.local.dir": f"{folder}/local"}
         settings = [f"--conf={name}={value}" for name, value in (small | places).items()]
@@ -159,17 +163,19 @@ def spark() -> Iterator[str]:
         server = ["--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal"]
         hive = [word for setting in listen for word in ("--hiveconf", f"hive.server2.{setting}")]
         submit = [f"{home}/bin/spark-submit", "--master=local[2]", "--driver-memory=1g"]
-        command = ["env", f"SPARK_HOME={home}", *submit, *settings, *server, *hive]
-        with running(command, folder, lambda: listens(port), timeout=SLOW):
+        command = [*submit, *settings, *server, *hive]
+        with running(
+            command, folder, lambda: listens(port), timeout=SLOW, environment=os.environ | {"SPARK_HOME": home}
+        ):
             yield f"hive://{LOOPBACK}:{port}/default?auth=NOSASL"
 
 
-def spark_home() -> Path:
+def spark_home() -> str:
     """Where PySpark lies in the environment of the servers, which `make servers` builds."""
     found = sorted(SERVERS.glob("lib/python3.*/site-packages/pyspark"))
     if not found:
         raise ServerError("pyspark is not installed: `make servers` installs it")
-    return found[-1]
+    return str(found[-1])
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None) -> str:

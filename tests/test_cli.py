@@ -22,7 +22,7 @@ KEYS = [
     "model", "model_version", "window", "slice", "slice_value", "class", "metric", "value", "lower", "upper", "support",
     "as_of", "window_start", "window_end",
 ]  # fmt: skip
-FURTHER = {"predicted", "quantile", "bin", "threshold", "strategy", "reason", "column"}
+FURTHER = {"predicted", "quantile", "bin", "threshold", "strategy", "reason", "column", "age", "of", "reference"}
 COMMANDS = ["run", "worker", "check", "sql", "init", "demo"]
 
 

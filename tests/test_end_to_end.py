@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from evaljob.metrics.results import LABELS
 from tests import servers
 from tests.projects import Ended, Project, evaljob, locked
 
@@ -70,7 +71,7 @@ def value(prometheus: str, expression: str) -> float | None:
 
 def published(row: dict[str, Any]) -> Iterator[tuple[Series, float]]:
     """The series of a result of the JSON, with its bounds where it has any."""
-    names = ("model", "model_version", "window", "slice", "slice_value", "class", "quantile", "bin", "reason", "column")
+    names = ("model", "model_version", "window", "slice", "slice_value", *LABELS)
     labels = {name: row[name] for name in names if row.get(name, "") != ""}  # to Prometheus an empty label is none
     place = {"job": "evaljob", "instance": ""}
     for suffix, key in (("", "value"), ("_lower", "lower"), ("_upper", "upper")):

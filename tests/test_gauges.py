@@ -17,7 +17,19 @@ from tests import servers
 AS_OF = pd.Timestamp("2026-03-01 12:00", tz="UTC")
 TOTAL = {"model_version": "all", "window": "24h", "slice": "overall", "slice_value": ""}
 POSITIVE: dict[str, Any] = {"class": "1"}
-OWN_LABELS = ("class", "predicted", "quantile", "bin", "threshold", "strategy", "reason", "column")
+OWN_LABELS = (
+    "class",
+    "predicted",
+    "quantile",
+    "bin",
+    "threshold",
+    "strategy",
+    "reason",
+    "column",
+    "age",
+    "of",
+    "reference",
+)
 
 
 def result(

@@ -5,22 +5,29 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from evaljob import page as pages
+from evaljob.config import Worker
+from evaljob.health import Health, listen
 from evaljob.report import report
 from evaljob.report.catalogue import Measure
 from evaljob.report.change import change, judged
 from evaljob.report.gather import thinned
 from evaljob.report.numbers import Number, name
+from evaljob.schedule import every
 from evaljob.statistics.intervals import wilson
-from tests import browser, past, projects
+from tests import browser, past, projects, servers
 from tests.browser import DARK, LIGHT, chromium, probing, screenshot, scroll_width, site
 from tests.markup import Element, parse
 from tests.projects import Project
@@ -212,7 +219,7 @@ def test_with_another_configuration(project: Project) -> None:
     project.replace("windows: [6h, 24h,", "windows: [6h, 12h,")
     document = told(project)
     assert "The configuration has changed since the last run." in document.text
-    assert not [e for e in document.all("table") if e.attributes.get("class") == "matrix"]
+    assert "Scores by label" not in document.text
     assert tile(document, "Accuracy").has("value").text.endswith("%")
 
 
@@ -283,6 +290,7 @@ def test_nothing_comes_from_elsewhere(html: str, document: Element) -> None:
     assert not list(document.all("script", "img", "iframe", "object", "embed"))
     assert not [e for e in document.all() if any(a in e.attributes for a in ("src", "srcset", "action", "onload"))]
     style = next(document.all("style")).text
+    assert len(list(document.all("style"))) == 1
     assert "url(" not in style
     assert "@import" not in style
     assert "default-src 'none'" in html
@@ -354,8 +362,8 @@ def test_no_secret_is_shown(project: Project) -> None:
 @pytest.mark.parametrize(
     ("task", "there", "absent"),
     [
-        ("multiclass", ["Each class against the rest", "F1, macro", "Scores by label"], ["Other thresholds"]),
-        ("regression", ["Mean absolute error"], ["Confusion matrix", "Scores by label"]),
+        ("multiclass", ["Each class against the rest", "F1, macro", "Scores by outcome"], ["Other thresholds"]),
+        ("regression", ["Mean absolute error", "How far off"], ["Confusion matrix", "Scores by"]),
     ],
 )
 def test_other_tasks(project: Project, task: str, there: list[str], absent: list[str]) -> None:
@@ -377,7 +385,10 @@ def test_costs_by_threshold(project: Project) -> None:
     project.evaljob("run", "--as-of", past.hours(96).isoformat(), "--no-push", "--full")
     document = told(project)
     figure = next(e for e in document.all("figure") if "Cost per prediction by threshold, USD" in e.text)
-    assert re.search(r"[\d.]+ USD at [\d.]+, the cheapest, against [\d.]+ USD as predicted", figure.text)
+    sentence = r"a request cost ([\d.]+) USD. The threshold [\d.]+ \(.* to .*\) would have cost least, ([\d.]+) USD"
+    found = re.search(sentence, figure.text)
+    assert found is not None
+    assert float(found[2]) <= float(found[1]) == float(tile(document, "Cost per prediction").has("value").text[:-4])
     rows = [[cell.text for cell in row.all("th", "td")] for row in next(figure.all("tbody")).all("tr")]
     assert (rows[0][0], rows[-1][0]) == ("0.00", "1.00")
 
@@ -426,21 +437,44 @@ def test_the_page_is_made_once_for_each_state(project: Project) -> None:
 
 
 def test_the_page_is_the_report(project: Project) -> None:
-    """Made by the command itself."""
-    answer = pages.Page(past.config(project)).answer()
-    assert (answer.status, answer.kind) == (200, "text/html; charset=utf-8")
-    assert tile(parse(answer.body.decode()), "Accuracy").has("value").text.endswith("%")
-
-
-def test_a_page_that_cannot_be_made(project: Project) -> None:
-    """503 with the reason; the next request tries again."""
+    """Made by the command itself; 503 with the reason where it cannot be, and the next request tries again."""
     served = pages.Page(past.config(project))
     shutil.move(project.folder / "labels.sql", project.folder / "away.sql")
     answer = served.answer()
     assert answer.status == 503
     assert b"labels" in answer.body
     shutil.move(project.folder / "away.sql", project.folder / "labels.sql")
-    assert served.answer().status == 200
+    answer = served.answer()
+    assert (answer.status, answer.kind) == (200, "text/html; charset=utf-8")
+    assert tile(parse(answer.body.decode()), "Accuracy").has("value").text.endswith("%")
+
+
+def test_health_does_not_wait_for_the_page(project: Project) -> None:
+    """While a page is being made that takes half a minute, /healthz answers; the end of the worker ends its making."""
+    slow = pages.Page(past.config(project), [sys.executable, "-c", "import time; time.sleep(30)"])
+    with listen(Worker(port=0), Health(every(timedelta(minutes=5)), datetime.now(UTC)), slow) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        statuses: list[int] = []
+        asked = threading.Thread(target=lambda: statuses.append(status(f"{server.url}/")))
+        asked.start()
+        servers.wait_until(lambda: slow.busy, "the page to be made")
+        began = time.monotonic()
+        assert status(f"{server.url}/healthz") == 200
+        assert time.monotonic() - began < 5
+        slow.close()
+        asked.join(timeout=10)
+        assert statuses == [503]
+        server.shutdown()
+
+
+def status(url: str) -> int:
+    """That of an answer."""
+    try:
+        with urlopen(url, timeout=60) as answer:  # noqa: S310  (the worker's own address)
+            return int(answer.status)
+    except HTTPError as error:
+        with error:
+            return error.code
 
 
 # In a browser

@@ -30,7 +30,7 @@ from evaljob.window import Window
 from tests.logs import STAMP, TEXT, Row, append, create, drop, evaluation, full, plan, utc, window
 from tests.worlds import CLASSES, NOON, labels, predictions
 
-RUNS = {"sqlite": (12, 18), "duckdb": (6, 14), "postgres": (6, 14)}  # how many runs on an engine, of how many steps
+RUNS = {"sqlite": (10, 16), "duckdb": (5, 12), "postgres": (5, 12)}  # how many runs on an engine, of how many steps
 OF_CLASS: dict[str, sa.types.TypeEngine[Any]] = {
     "binary": sa.BigInteger(), "multiclass": TEXT, "regression": sa.Double(),
 }  # fmt: skip

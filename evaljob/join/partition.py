@@ -4,15 +4,16 @@ A day's name differs by at most one from zone to zone, so a day more at either e
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from evaljob.source import Source
+from evaljob.source import Source, column_type
 from evaljob.types import Kind
 
 Condition: TypeAlias = sa.ColumnElement[bool]
+Span: TypeAlias = tuple[datetime, datetime]
 MARGIN = timedelta(days=1)
 
 
@@ -30,17 +31,28 @@ def days(source: Source, rows: sa.FromClause, low: datetime | None, high: dateti
     return [*lower, *upper]
 
 
-def days_of(source: Source, column: str, spans: Iterable[tuple[datetime, datetime]]) -> list[Condition]:
-    """The partitions of rows whose timestamp `column` lies in one of the spans.
+def days_of(source: Source, column: str, spans: Iterable[Span]) -> list[Condition]:
+    """The partitions of rows whose timestamp `column` lies in one of the spans, which are in order.
 
     A row is not known before its own timestamp, so a bound on one of them is a bound on the day of the other.
     """
     if source.partition is None:
         return []
-    below = column in (source.partition_of, source.stamp)
-    above = column in (source.partition_of, source.known)
-    bounded = [days(source, source.rows, a if below else None, b if above else None) for a, b in spans]
-    return [sa.or_(*[sa.and_(*bounds) for bounds in bounded])]
+    low = column in (source.partition_of, source.stamp)
+    high = column in (source.partition_of, source.known)
+    read = [days(source, source.rows, a if low else None, b if high else None) for a, b in merged(spans, 2 * MARGIN)]
+    return [sa.or_(*[sa.and_(*bounds) for bounds in read])]
+
+
+def merged(spans: Iterable[Span], gap: timedelta = timedelta(0)) -> list[Span]:
+    """Spans in order of their start, with those that overlap or are at most a `gap` apart made one."""
+    found: list[Span] = []
+    for start, end in spans:
+        if found and start - found[-1][1] <= gap:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def without_day(source: Source, low: datetime | None) -> list[Condition]:
@@ -51,6 +63,18 @@ def without_day(source: Source, low: datetime | None) -> list[Condition]:
     return [sa.or_(*read, source.rows.c[source.partition.column].is_(None))]
 
 
+def date_of(value: Any) -> date | None:
+    """The day that a value of a partition column names, as the driver returns it; None: it names none."""
+    if isinstance(value, datetime):
+        return (value.astimezone(UTC) if value.tzinfo else value).date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value)[: len("YYYY-MM-DD")])
+    except ValueError:
+        return None
+
+
 def _day(kind: Kind, t: datetime) -> sa.ColumnElement[Any]:
     """A day as the partition column spells it: a date, a timestamp at midnight, YYYYMMDD, or 'YYYY-MM-DD'."""
     day = t.astimezone(UTC).date()
@@ -58,5 +82,20 @@ def _day(kind: Kind, t: datetime) -> sa.ColumnElement[Any]:
         return sa.literal(int(f"{day:%Y%m%d}"), sa.BigInteger())
     if kind in ("timestamp", "timestamptz"):
         midnight = datetime.combine(day, time(), UTC if kind == "timestamptz" else None)
-        return sa.literal(midnight, sa.DateTime(timezone=kind == "timestamptz"))
-    return sa.literal(day, sa.Date()) if kind == "date" else sa.literal(day.isoformat(), sa.String())
+        return sa.literal(midnight, column_type(kind))
+    return sa.literal(day, Day()) if kind == "date" else sa.literal(day.isoformat(), sa.String())
+
+
+class Day(sa.types.TypeDecorator[date]):
+    """A date."""
+
+    impl = sa.Date
+    cache_ok = True
+
+    def literal_processor(self, dialect: sa.Dialect) -> Any:
+        """The value as it stands in the text of `evaljob sql`: Trino takes no text for a date."""
+        return _typed if dialect.name == "trino" else super().literal_processor(dialect)
+
+
+def _typed(day: date) -> str:
+    return f"DATE '{day.isoformat()}'"

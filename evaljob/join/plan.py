@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from evaljob.config import Evaluation
 from evaljob.dialect import exact_text
-from evaljob.join.partition import days_of
-from evaljob.source import Source
+from evaljob.join.partition import days_of, merged
+from evaljob.source import AWARE, Source
 from evaljob.window import Segments
 
 Column: TypeAlias = sa.ColumnElement[Any]
@@ -130,7 +130,7 @@ class Plan:
         ages: dict[str, set[timedelta]] = {source.known: {timedelta(0)}}
         ages.setdefault(source.stamp, set()).update(self._edge_ages(source))
         return {
-            name: _merged((before - age, after - age) for age in sorted(found, reverse=True))
+            name: merged((before - age, after - age) for age in sorted(found, reverse=True))
             for name, found in ages.items()
         }
 
@@ -151,7 +151,7 @@ class Plan:
 def bound(source: Source, column: str, t: datetime) -> Column:
     """An aware instant as a bind value that compares with a timestamp column: aware for aware ones, else naive UTC."""
     if source.kinds[column] == "timestamptz":
-        return sa.literal(t.astimezone(UTC), sa.DateTime(timezone=True))
+        return sa.literal(t.astimezone(UTC), AWARE)
     return sa.literal(t.astimezone(UTC).replace(tzinfo=None), Stamp())
 
 
@@ -167,7 +167,7 @@ class Stamp(sa.types.TypeDecorator[datetime]):
     """A naive UTC timestamp.
 
     On SQLite it is text that ends before the zeros of its fraction, which orders rightly against text with any number
-    of digits: '00.5' is not above '00.500'.
+    of digits: '00.5' is not above '00.500'. On ClickHouse it is text because its driver would drop the fraction.
     """
 
     impl = sa.DateTime
@@ -175,14 +175,20 @@ class Stamp(sa.types.TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
         """The value as the driver takes it."""
-        if value is None or dialect.name != "sqlite":
+        if value is None or dialect.name not in _AS_TEXT:
             return value
         text = value.isoformat(" ")
         return text.rstrip("0") if "." in text else text
 
+    def literal_processor(self, dialect: sa.Dialect) -> Any:
+        """The value as it stands in the text of `evaljob sql`: Trino takes no text for a timestamp."""
+        if dialect.name == "trino":
+            return lambda value: f"TIMESTAMP '{value.isoformat(' ')}'"
+        return super().literal_processor(dialect)
+
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Text on SQLite, microseconds on MySQL and MariaDB, which would drop them."""
-        if dialect.name == "sqlite":
+        """Text where it is bound as such, microseconds on MySQL and MariaDB, which would drop them."""
+        if dialect.name in _AS_TEXT:
             return sa.String()
         if dialect.name in ("mysql", "mariadb"):
             from sqlalchemy.dialects.mysql import DATETIME  # noqa: PLC0415  (only where it is used)
@@ -191,12 +197,4 @@ class Stamp(sa.types.TypeDecorator[datetime]):
         return sa.DateTime()
 
 
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    """Spans sorted by start, with those that touch or overlap made one."""
-    merged: list[Span] = []
-    for start, end in spans:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
+_AS_TEXT = ("sqlite", "clickhousedb")

@@ -14,6 +14,7 @@ from evaljob.metrics import (
     calibration,
     classification,
     confusion_counts,
+    missing,
     quantiles,
     ranking,
     regression,
@@ -37,6 +38,8 @@ def evaluate(evaluation: Evaluation, cells: Cells, as_of: datetime, unplaceable:
         else:
             classification.add(results)
             _add_scores(results, as_of)
+        if evaluation.metrics.missing:
+            missing.add(results, as_of)
         if evaluation.metrics.quantiles:
             quantiles.add(results)
         if evaluation.metrics.business:

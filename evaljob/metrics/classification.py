@@ -4,10 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from evaljob.metrics.results import Results
+from evaljob.metrics.results import Mask, Results
 from evaljob.metrics.series import Counts, Series
 from evaljob.statistics import confusion
 from evaljob.statistics import confusion_intervals as intervals
+from evaljob.statistics.arrays import ratio
+from evaljob.statistics.intervals import Interval, proportion
 
 MACRO, WEIGHTED = "macro", "weighted"
 AGREEMENT = {
@@ -28,6 +30,8 @@ def add(results: Results) -> None:
     matrix, names = confusion_matrix(series)
     correct = np.trace(matrix, axis1=1, axis2=2)
     results.share("accuracy_ratio", correct, series.support)
+    if series.evaluation.metrics.missing:
+        _add_accuracy_with_failures(results, correct)
     for metric, name in AGREEMENT.items():
         results.measure(metric, getattr(confusion, name)(matrix), partial(getattr(intervals, name), matrix, confidence))
     outcomes = confusion.one_vs_rest(matrix)
@@ -53,6 +57,19 @@ def confusion_matrix(series: Series) -> tuple[Counts, list[str]]:
     return series.dense(
         cells, [np.searchsorted(used, label), np.searchsorted(used, prediction)], [len(used), len(used)]
     ), names
+
+
+def _add_accuracy_with_failures(results: Results, correct: Counts) -> None:
+    """A request that failed has got no right answer, and its label tells what it was; told also when all failed."""
+    judged = results.series.labeled
+    enough = judged >= results.series.evaluation.min_support
+    value, confidence = np.where(enough, ratio(correct, judged), np.nan), results.series.evaluation.confidence
+    interval = partial(_where, enough, correct, judged, confidence)
+    results.count("accuracy_with_failures_ratio", value, interval, support=judged, where=results.series.overall)
+
+
+def _where(enough: Mask, correct: Counts, judged: Counts, confidence: float) -> Interval:
+    return Interval(*(np.where(enough, limit, np.nan) for limit in proportion(correct, judged, confidence)))
 
 
 def _published(name: str) -> str:

@@ -18,7 +18,19 @@ Numbers: TypeAlias = Counts | Values
 Array = TypeVar("Array", Counts, Values)
 Limits: TypeAlias = Callable[[], Interval]  # computed only where intervals are wanted
 
-LABELS = ("class", "predicted", "quantile", "bin", "threshold", "strategy", "reason", "column")
+LABELS = (
+    "class",
+    "predicted",
+    "quantile",
+    "bin",
+    "threshold",
+    "strategy",
+    "reason",
+    "column",
+    "age",
+    "of",
+    "reference",
+)
 COLUMNS = (
     "model", "model_version", "window", "slice", "slice_value", *LABELS, "metric", "value", "lower", "upper", "support",
     "as_of", "window_start", "window_end",

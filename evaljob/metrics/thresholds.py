@@ -57,6 +57,18 @@ def _add_cheapest(results: Results, spending: "_Spending", support: Counts, seed
     tell("cheapest_threshold_cost_per_prediction", found.cost, lambda: limits().cost)
 
 
+def cost_curve(series: Series, scores: Scores) -> tuple[Values, Interval]:
+    """The cost of a row at every threshold of `statistics.costs.thresholds`, and its interval.
+
+    Of each series of the slice `overall`, in their order: (overall series, SCORE_BINS + 1); NaN without scored rows.
+    """
+    spending, overall = _Spending(series), scores.of(np.flatnonzero(series.overall))
+    places = np.arange(SCORE_BINS + 1)
+    outcomes = outcomes_at(overall.fine.positives, overall.negatives)
+    limits = spending.interval(outcomes, places, series.evaluation.confidence)
+    return ratio(spending.at(places), overall.support[:, None]), limits
+
+
 class _Spending:
     """What the rows of each fine bin cost when called positive and otherwise, of the slice `overall`."""
 

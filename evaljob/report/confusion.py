@@ -1,16 +1,11 @@
 """What came out of the predictions: the confusion matrix, and every class against the rest."""
 
-import numpy as np
-
-from evaljob.metrics.classification import MACRO, WEIGHTED, confusion_matrix
-from evaljob.metrics.series import Series as Counted
+from evaljob.metrics.classification import MACRO, WEIGHTED
 from evaljob.report import numbers as n
-from evaljob.report.catalogue import Measure, positive
-from evaljob.report.gather import total_of
+from evaljob.report.catalogue import Measure
 from evaljob.report.parts import Block, Cell, Scale, Table, number_cell
 from evaljob.report.verdict import Judged
 
-MOST_CLASSES = 12
 _PER_CLASS = (
     Measure("precision_ratio", "Precision", "", "percent"),
     Measure("recall_ratio", "Recall", "", "percent"),
@@ -21,49 +16,33 @@ _PER_CLASS = (
 
 
 def block(judged: Judged) -> Block | None:
-    """The matrix needs the stored cells, the classes do not; None where there is nothing to show."""
-    series = judged.material.series
-    tables = [table for table in (_confusion(judged, series), _per_class(judged)) if table is not None]
-    intro = (
-        "" if series is None else "How the labels came out against what was predicted. Shades are shares of each row."
-    )
+    """None where there is nothing to show."""
+    tables = [table for table in (_confusion(judged), _per_class(judged)) if table is not None]
+    intro = "How the labels came out against what was predicted. Shades are shares of each row."
     return Block("confusion", "Right and wrong", intro, tables=tables) if tables else None
 
 
-def _confusion(judged: Judged, series: Counted | None) -> Table | None:
-    if series is None:
+def _confusion(judged: Judged) -> Table | None:
+    """The counts as they were published, a row a label."""
+    counts = judged.numbers.pairs("confusion", judged.total, "class", "predicted")
+    classes = list(dict.fromkeys(label for label, _ in counts))
+    totals = {label: sum(counts[label, said].value for said in classes) for label in classes}
+    if not sum(totals.values()):
         return None
-    matrices, names = confusion_matrix(series)
-    matrix, names = _largest(matrices[total_of(series, judged.window.name)], [n.name(name) for name in names])
-    if judged.evaluation.task == "binary":
-        rest = next((c for c in series.classes if c != positive(judged.evaluation)), "")
-        names = [n.name(rest) if len(series.classes) == 2 else "rest", names[1]]  # noqa: PLR2004
-    totals = matrix.sum(axis=1)
     rows = [
         [
-            Cell(f"{names[i]}"),
-            *(
-                Cell(f"{k:,}", n.percent(k / totals[i]) if totals[i] else "", shade=k / totals[i] if totals[i] else 0.0,
-                     strong=i == j)
-                for j, k in enumerate(matrix[i].tolist())
-            ),
-            Cell(f"{int(totals[i]):,}"),
+            Cell(n.name(label)),
+            *(_counted(counts[label, said].value, totals[label], right=label == said) for said in classes),
+            Cell(f"{totals[label]:,.0f}"),
         ]
-        for i in range(len(names))
-    ]  # fmt: skip
-    head = ["Label", *(f"{name}" for name in names), "All"]
-    return Table("Confusion matrix", head, rows, "matrix", corner="Predicted")
+        for label in classes
+    ]
+    return Table("Confusion matrix", ["Label", *map(n.name, classes), "All"], rows, "matrix", corner="Predicted")
 
 
-def _largest(matrix: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:
-    """The classes that occur most, and all others as one."""
-    if len(names) <= MOST_CLASSES:
-        return matrix, names
-    order = np.argsort(-(matrix.sum(axis=0) + matrix.sum(axis=1)), kind="stable")
-    kept, rest = order[: MOST_CLASSES - 1], order[MOST_CLASSES - 1 :]
-    groups = [[i] for i in kept] + [list(rest)]
-    folded = np.array([[matrix[np.ix_(a, b)].sum() for b in groups] for a in groups])
-    return folded, [*(names[i] for i in kept), f"{len(rest)} others"]
+def _counted(count: float, total: float, *, right: bool) -> Cell:
+    share = count / total if total else 0.0
+    return Cell(f"{count:,.0f}", n.percent(share) if total else "", shade=share, strong=right)
 
 
 def _per_class(judged: Judged) -> Table | None:

@@ -15,6 +15,8 @@ from evaljob.tables import count, duration
 UNDEFINED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _LONGEST_NAME = 64
+_CENTS = 100.0  # an amount below this is told to the cent
+_LEAST_CHANCE = 0.001
 _KEPT = (40, 16)  # characters of a longer name: where it begins and where it ends
 
 Form: TypeAlias = Callable[[float], str]
@@ -79,6 +81,13 @@ class Numbers:
         place = self._labels.index(label)
         return {further[place]: number for further, number in self._found.get((metric, series), {}).items()}
 
+    def pairs(self, metric: str, series: Series, first: str, second: str) -> dict[tuple[str, str], Number]:
+        """The same by two of its own labels."""
+        if not {first, second} <= set(self._labels):
+            return {}
+        i, j = (self._labels.index(label) for label in (first, second))
+        return {(own[i], own[j]): number for own, number in self._found.get((metric, series), {}).items()}
+
     def series(self, metric: str) -> Iterator[Series]:
         """The series that have a metric."""
         return (series for found, series in self._found if found == metric)
@@ -101,11 +110,21 @@ def plain(value: float) -> str:
     return (f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}").replace("-", MINUS)  # noqa: PLR2004
 
 
+def rough(value: float) -> str:
+    """A number in two significant digits."""
+    return f"{value:.2g}"
+
+
 def money(value: float) -> str:
     """An amount, to the cent where cents matter."""
     if math.isnan(value):
         return UNDEFINED
-    return f"{value:,.{2 if abs(value) < 1e4 else 0}f}".replace("-", MINUS)  # noqa: PLR2004
+    return f"{value:,.{2 if abs(value) < _CENTS else 0}f}".replace("-", MINUS)
+
+
+def chance(value: float) -> str:
+    """A probability that may be tiny."""
+    return f"below {_LEAST_CHANCE}" if value < _LEAST_CHANCE else score(value)
 
 
 def whole(value: float) -> str:
@@ -171,4 +190,11 @@ def listed(texts: Sequence[str], last: str = "and") -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {last} {texts[-1]}"
 
 
-FORMS: Mapping[str, Form] = {"percent": percent, "score": score, "plain": plain, "money": money, "count": whole}
+FORMS: Mapping[str, Form] = {
+    "percent": percent,
+    "score": score,
+    "plain": plain,
+    "money": money,
+    "count": whole,
+    "chance": chance,
+}

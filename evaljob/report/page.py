@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evaljob.config import Config
 from evaljob.gauges import release
-from evaljob.report import appendix, calibration, confusion, headline, missing, slices, thresholds, trends
+from evaljob.metrics.scores import scores_of
+from evaljob.report import appendix, calibration, confusion, errors, headline, missing, slices, thresholds, trends
 from evaljob.report import numbers as n
 from evaljob.report.gather import Material, Sql, total_of
 from evaljob.report.parts import Block, Table, Tile
-from evaljob.report.scores import scores_of
+from evaljob.report.scores import Spread
 from evaljob.report.verdict import Finding, Judged, Tone, answer, findings, first_sentence, freshness, status
 
 
@@ -102,14 +104,18 @@ def _blocks(judged: Judged, days: int) -> list[Block]:
 def _of_outcomes(judged: Judged) -> Iterator[Block | None]:
     """What there is for classifiers: from the stored cells, as far as they are there."""
     if judged.evaluation.task == "regression":
+        yield errors.block(judged)
         return
     yield confusion.block(judged)
     series = judged.material.series
-    found = None if series is None else scores_of(series, total_of(series, judged.window.name))
-    if found is not None and found.support.any():
+    if series is None:
+        return
+    scores = scores_of(series)
+    found = Spread(scores.of(np.array([total_of(series, judged.window.name)])).fine)
+    if found.fine.support.any():
         yield calibration.block(judged, found)
         if judged.evaluation.task == "binary":
-            yield thresholds.block(judged, found)
+            yield thresholds.block(judged, series, scores)
 
 
 def _nothing_before(judged: Judged) -> list[str]:

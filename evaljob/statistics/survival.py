@@ -49,8 +49,9 @@ def kaplan_meier(lag: ArrayLike, labeled: ArrayLike, age: ArrayLike, unlabeled: 
 
 
 def arrived(curve: Curve, age: float) -> float:
-    """The share of predictions that have their label within an age; NaN beyond what was followed."""
-    return float(1 - curve.at(age)[0]) if age <= curve.last else np.nan
+    """The share of predictions that have their label within an age; NaN beyond what was followed, while some wait."""
+    waiting = float(curve.at(age)[0])
+    return 1 - waiting if age <= curve.last or waiting == 0 else np.nan
 
 
 def arrived_interval(curve: Curve, age: float, confidence: float) -> tuple[float, float]:

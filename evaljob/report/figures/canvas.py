@@ -23,6 +23,7 @@ VARIABLES = ("ink", "muted", "line", "paper", "one", "two", "three", "soft", "go
 INK, MUTED, LINE, PAPER, ONE, TWO, THREE, SOFT, GOOD, BAD = (f"#0{i:x}f0e{i:x}" for i in range(len(VARIABLES)))
 _STAND_INS: Mapping[str, str] = {f"#0{i:x}f0e{i:x}": f"var(--{name})" for i, name in enumerate(VARIABLES)}
 _SVG = "http://www.w3.org/2000/svg"
+_DROPPED = [f"{{{_SVG}}}{tag}" for tag in ("metadata", "title", "style")]  # its style would be the whole page's
 _XLINK = "http://www.w3.org/1999/xlink"
 _SETTINGS = {
     "svg.fonttype": "none",
@@ -98,7 +99,7 @@ def _embedded(svg: str, name: str) -> str:
     root = ET.fromstring(svg)  # noqa: S314  (matplotlib's own)
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}title"):
+            if child.tag in _DROPPED:
                 parent.remove(child)
     _rename(root, name)
     for element in root.iter():

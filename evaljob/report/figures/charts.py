@@ -10,8 +10,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from evaljob.report.figures.canvas import INK, LINE, MUTED, ONE, PAPER, SOFT, THREE, TWO, Chart
-from evaljob.report.numbers import Form, percent, seconds
+from evaljob.report.numbers import Form, money, percent, seconds
 from evaljob.statistics.arrays import Floats, Integers, Numbers
+from evaljob.statistics.reliability import Diagram as Fit
 
 _VERSIONS = (ONE, TWO, THREE)
 _DAY = 86_400.0
@@ -56,9 +57,8 @@ def trend(name: str, total: Line, versions: Sequence[Line], form: Form) -> str:
 class Diagram:
     """What a reliability diagram shows.
 
-    Of each bin, NaN where it is empty: mean score, observed frequency with its interval, requests, and the band where
-    the frequency would lie were the scores calibrated. Then the isotonic fit over the scores, and the shares of all
-    scores between `edges`.
+    Of each bin, NaN where it is empty: mean score, observed frequency with its interval, requests. `fit` is the
+    isotonic fit with its consistency band; `shares` are those of all scores between `edges`.
     """
 
     predicted: Floats
@@ -66,33 +66,33 @@ class Diagram:
     lower: Floats
     upper: Floats
     support: Integers
-    band_lower: Floats
-    band_upper: Floats
-    grid: Floats
-    fitted: Floats
+    fit: Fit
     edges: Floats
     shares: Floats
 
     @property
-    def outside(self) -> int:
-        """How many bins lie outside their band."""
-        return int(((self.observed < self.band_lower) | (self.observed > self.band_upper)).sum())
+    def outside(self) -> float:
+        """The share of requests at whose scores the fit lies outside its band."""
+        fit = self.fit
+        out = (fit.recalibrated < fit.lower) | (fit.recalibrated > fit.upper)
+        return float(fit.support[out].sum() / fit.support.sum())
 
 
 def reliability(name: str, diagram: Diagram) -> str:
     """Observed frequency by score beside what calibrated scores would give, and below it where the scores lie."""
-    chart = Chart(name)
+    chart, fit = Chart(name), diagram.fit
     with chart.drawing(_SQUARE) as axes:
         axes.grid(visible=True, axis="both")
-        known = ~np.isnan(diagram.predicted)
-        place, low, high = (x[known] for x in (diagram.predicted, diagram.band_lower, diagram.band_upper))
-        axes.fill_between(place, low, high, color=SOFT, linewidth=0)
+        axes.fill_between(fit.score, fit.lower, fit.upper, color=SOFT, linewidth=0)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.stairs(_STRIP * diagram.shares / diagram.shares.max(initial=1e-9), diagram.edges, fill=True, color=LINE)
-        axes.plot(diagram.grid, diagram.fitted, color=ONE, linewidth=1.6)
+        axes.stairs(_STRIP * diagram.shares / diagram.shares.max(), diagram.edges, fill=True, color=LINE)
+        axes.plot(fit.score, fit.recalibrated, color=ONE, linewidth=1.6)
+        known = ~np.isnan(diagram.predicted)
         distance = np.stack([diagram.observed - diagram.lower, diagram.upper - diagram.observed])[:, known]
-        axes.errorbar(place, diagram.observed[known], yerr=np.maximum(distance, 0), fmt="o", color=INK, markersize=4.5,
-                      linewidth=1.2, zorder=5)  # fmt: skip
+        axes.errorbar(
+            diagram.predicted[known], diagram.observed[known], yerr=np.maximum(distance, 0), fmt="o", color=INK,
+            markersize=4.5, linewidth=1.2, zorder=5,
+        )  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="score", ylabel="observed frequency")
         _shares(axes, "both")
     return chart.svg
@@ -130,16 +130,28 @@ def threshold_rates(name: str, thresholds: Floats, curves: Mapping[str, Floats])
     return chart.svg
 
 
-def cost_by_threshold(
-    name: str, thresholds: Floats, cost: Floats, band: tuple[Floats, Floats], made: float, cheapest: float, form: Form
-) -> str:
+@dataclass(frozen=True)
+class Curve:
+    """A value at every threshold, with its interval."""
+
+    at: Floats
+    value: Floats
+    lower: Floats
+    upper: Floats
+
+    def interval(self, i: int) -> str:
+        """The bounds at one of the thresholds."""
+        return f"{money(self.lower[i])} to {money(self.upper[i])}"
+
+
+def cost_by_threshold(name: str, curve: Curve, made: float, cheapest: float, form: Form) -> str:
     """Cost per prediction at every threshold, beside what the predictions as made have cost."""
     chart = Chart(name)
     with chart.drawing() as axes:
-        axes.fill_between(thresholds, *band, color=SOFT, linewidth=0)
-        axes.plot(thresholds, cost, color=INK, linewidth=1.8, label="at the threshold")
+        axes.fill_between(curve.at, curve.lower, curve.upper, color=SOFT, linewidth=0)
+        axes.plot(curve.at, curve.value, color=INK, linewidth=1.8, label="at the threshold")
         axes.axhline(made, color=TWO, linewidth=1.4, linestyle=(0, (5, 3)), label="as predicted")
-        axes.plot([cheapest], [np.interp(cheapest, thresholds, cost)], "o", color=ONE, markersize=7,
+        axes.plot([cheapest], [np.interp(cheapest, curve.at, curve.value)], "o", color=ONE, markersize=7,
                   markeredgecolor=PAPER, label="cheapest", linestyle="none")  # fmt: skip
         axes.set(xlim=(0, 1), xlabel="threshold")
         axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -1,0 +1,1 @@
+"""Random input, and what it must lead to: never a traceback."""
