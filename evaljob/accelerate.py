@@ -21,7 +21,7 @@ from evaljob.dialect import MYSQL, literally, quoted
 from evaljob.errors import EvaluationError
 from evaljob.join import Plan
 from evaljob.join.resolve import exists, used
-from evaljob.passing import Passed, passed
+from evaljob.passing import Passed, identifier, passed
 from evaljob.source import Source
 from evaljob.timeout import limit_statements
 
@@ -157,11 +157,13 @@ def _staged(there: sa.Connection, connection: sa.Connection, plan: Plan, t: date
     timer.start()
     try:
         driver.execute("BEGIN TRANSACTION")
-        sources = [_stage(driver, connection, plan, source, t) for source in (plan.predictions, plan.labels)]
+        predictions, labels = (
+            _stage(driver, connection, plan, source, t) for source in (plan.predictions, plan.labels)
+        )
         driver.execute("COMMIT")
     finally:
         timer.cancel()
-    return Plan(plan.evaluation, *sources, mysql=False, indexed=False)
+    return Plan(plan.evaluation, predictions, labels, mysql=False, indexed=False)
 
 
 def _stage(driver: Any, connection: sa.Connection, plan: Plan, source: Source, t: datetime) -> Source:
@@ -175,7 +177,7 @@ def _stage(driver: Any, connection: sa.Connection, plan: Plan, source: Source, t
     select = sa.select(*[column.sent.label(name) for name, column in certain.items()])
     select = select.where(*exists(plan, source, source.rows, t))
     reader = f"{SCANNERS[connection.dialect.name]}_query('source', {quoted(literally(connection, select))})"
-    received = ", ".join(f"{column.received} AS {name}" for name, column in certain.items())
-    driver.execute(f"CREATE TABLE {source.log} AS SELECT {received} FROM {reader}")
+    received = ", ".join(f"{column.received} AS {identifier(name)}" for name, column in certain.items())
+    driver.execute(f"CREATE TABLE {source.log} AS SELECT {received} FROM {reader}")  # noqa: S608  (all of it quoted)
     kinds = {name: column.kind for name, column in certain.items()}
-    return Source(source.log, source.path, f"SELECT * FROM {source.log}", kinds)
+    return Source(source.log, source.path, f"FROM {source.log}", kinds)

@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evaljob.dialect import MYSQL, double, exact_text
-from evaljob.source import INSTANTS, Source
+from evaljob.dialect import MYSQL, double, exact_text, quoted
+from evaljob.source import Source
 from evaljob.types import Kind
 
 CLASSES = ("prediction", "label")
@@ -18,7 +18,8 @@ _TYPES: dict[Kind, str] = {
     "timestamptz": "TIMESTAMP WITH TIME ZONE", "date": "DATE", "uuid": "UUID", "bytes": "VARCHAR",
 }  # fmt: skip
 _SQLITE: dict[Kind, tuple[str, ...]] = {
-    "text": ("text",), "integer": ("integer",), "float": ("real", "integer"), "timestamp": ("text",), "bytes": ("blob",),
+    "text": ("text",), "integer": ("integer",), "float": ("real", "integer"), "timestamp": ("text",),
+    "bytes": ("blob",),
 }  # fmt: skip
 
 
@@ -37,12 +38,24 @@ def passed(dialect: str, source: Source, name: str) -> Passed | None:
     if kind not in _TYPES or (dialect == "sqlite" and kind not in _SQLITE):
         return None
     sent = _of_sqlite(kind, column) if dialect == "sqlite" else _of_server(dialect, kind, name, column)
-    received = f"CAST({name} AS {_TYPES[kind]})"
-    if dialect == "sqlite" and name in INSTANTS:
-        received = _timestamp(name)
+    return Passed(sent, _received(dialect, kind, name), "text" if kind == "bytes" else kind)
+
+
+def identifier(name: str) -> str:
+    """A column's name as DuckDB's identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _received(dialect: str, kind: Kind, name: str) -> str:
+    x = identifier(name)
+    if kind == "text":
+        unlike = quoted(f"{name} arrives as no text")
+        return f"CASE typeof({x}) WHEN 'VARCHAR' THEN {x} ELSE error({unlike}) END"
+    if kind == "timestamp" and dialect == "sqlite":
+        return _timestamp(name)
     if kind == "float" and name in CLASSES and dialect != "sqlite":
-        received = name  # a decimal class is called by its digits
-    return Passed(sent, received, "text" if kind == "bytes" else kind)
+        return x  # a decimal class is called by its digits
+    return f"CAST({x} AS {_TYPES[kind]})"
 
 
 def _of_sqlite(kind: Kind, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -56,9 +69,10 @@ def _of_sqlite(kind: Kind, column: sa.ColumnElement[Any]) -> sa.ColumnElement[An
 
 def _timestamp(name: str) -> str:
     """Only the form whose order as text is its order in time, as SQLite compares it. Digits beyond the sixth go."""
-    unlike = f"error('{name} is no timestamp that SQLite can order')"
-    parsed = f"CAST({name}[:26] AS TIMESTAMP)"
-    return f"CASE WHEN {name} IS NULL THEN NULL WHEN regexp_full_match({name}, '{_TIMESTAMP}') THEN {parsed} ELSE {unlike} END"
+    x = identifier(name)
+    unlike = quoted(f"{name} is no timestamp that SQLite can order")
+    ordered, parsed = f"regexp_full_match({x}, '{_TIMESTAMP}')", f"CAST({x}[:26] AS TIMESTAMP)"
+    return f"CASE WHEN {x} IS NULL THEN NULL WHEN {ordered} THEN {parsed} ELSE error({unlike}) END"
 
 
 def _of_server(dialect: str, kind: Kind, name: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -67,5 +81,6 @@ def _of_server(dialect: str, kind: Kind, name: str, column: sa.ColumnElement[Any
     if kind == "float" and name not in CLASSES:
         return double(column)
     if kind == "text":
-        return exact_text(column) if dialect in MYSQL else sa.cast(column, sa.Text())
+        # With a collation of bytes it would arrive as bytes.
+        return sa.collate(exact_text(column), "utf8mb4_general_ci") if dialect in MYSQL else sa.cast(column, sa.Text())
     return column

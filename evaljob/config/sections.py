@@ -14,8 +14,8 @@ from evaljob.config.values import Cron, Duration, GroupingValue, MemorySize, Nam
 class Database(Section):
     """The database that the logs live in. `statement_timeout` bounds one statement: one that waits for a lock ends.
 
-    `accelerate`: full counts of a row store are done in DuckDB. `memory_limit` is how much DuckDB may take, None: 80% of
-    the machine; the rest goes to files.
+    `accelerate`: full counts of a row store are done in DuckDB. `memory_limit` is how much DuckDB may take, None: 80%
+    of the machine's; the rest goes to files.
     """
 
     url: DatabaseUrl = Field(examples=["sqlite:///logs.db"])
