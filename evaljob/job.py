@@ -16,7 +16,7 @@ from evaljob import gauges, history, join, journal, push, tracking
 from evaljob.advance import Advanced, advance
 from evaljob.attempts import persistently
 from evaljob.config import Config, Evaluation
-from evaljob.database import connect, reason, shown
+from evaljob.database import CONFIGURED, connect, reason, shown
 from evaljob.dialect import MYSQL
 from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
 from evaljob.failures import passes
@@ -177,9 +177,14 @@ def logged(code: int, runs: list[Run]) -> int:
 def logs(config: Config) -> Iterator[sa.Engine]:
     """The database of the logs, which is only read."""
     database = config.database
-    engine = connect(database.url.get_secret_value(), read_only=True, statement_timeout=database.statement_timeout)
+    engine = connect(
+        database.url.get_secret_value(),
+        read_only=True,
+        statement_timeout=database.statement_timeout,
+        memory_limit=database.memory_limit,
+    )
     try:
-        yield engine
+        yield engine.execution_options(**{CONFIGURED: database})
     finally:
         engine.dispose()
 
