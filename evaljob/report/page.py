@@ -1,11 +1,13 @@
 """One page from the material: what the template is given, and what comes out of it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from evaljob.config import Config
 from evaljob.gauges import release
@@ -18,6 +20,7 @@ from evaljob.report import (
     errors,
     headline,
     labels,
+    references,
     slices,
     thresholds,
     trends,
@@ -60,6 +63,7 @@ def render(config: Config, materials: Sequence[Material], sql: Sql, now: datetim
         loader=PackageLoader("evaljob.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["coded"] = _coded
     return environment.get_template("page.html.j2").render(
         answer=answer(list(materials)),
         models=models,
@@ -71,6 +75,11 @@ def render(config: Config, materials: Sequence[Material], sql: Sql, now: datetim
         sql_problem=sql.problem,
         version=release(),
     )
+
+
+def _coded(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  (escaped before)
 
 
 def _model(material: Material, sql: Sql, id_: str, days: int) -> Model:
@@ -106,6 +115,7 @@ def _blocks(judged: Judged, days: int) -> list[Block]:
         headline.by_window(judged),
         *_of_outcomes(judged),
         slices.block(judged),
+        references.block(judged),
         labels.block(judged),
         books.block(judged),
     ]

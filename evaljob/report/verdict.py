@@ -9,7 +9,7 @@ from typing import Literal
 from evaljob.config import Config, Evaluation
 from evaljob.metrics.series import ALL
 from evaljob.report import numbers as n
-from evaljob.report.catalogue import HIGHER, Measure, main_measure, measures
+from evaljob.report.catalogue import HIGHER, Measure, called, main_measure, measures
 from evaljob.report.change import Change, change, judged
 from evaljob.report.gather import Material, main_window
 from evaljob.report.numbers import Number, Numbers, Series
@@ -26,6 +26,7 @@ _UNLIKE = 0.1  # of the population stability index: from here on it is more than
 _STATUS: dict[str, tuple[Tone, str]] = {
     "worse": ("bad", "Worse than before"),
     "mixed": ("warn", "Better in some, worse in others"),
+    "short": ("bad", "Short of what is set"),
     "better": ("good", "Better than before"),
     "steady": ("good", "No change shown"),
     "alone": ("note", "Nothing to compare with yet"),
@@ -40,6 +41,22 @@ class Finding:
 
     tone: Tone
     text: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A number beside one that was set, or an offline one: `reference` is fixed or offline."""
+
+    measure: Measure
+    reference: str
+    now: Number
+    difference: Number
+    significant: bool
+
+    @property
+    def missed(self) -> bool:
+        """Whether it is shown to be worse than the reference."""
+        return self.significant and self.difference.value * self.measure.better < 0
 
 
 @dataclass(frozen=True)
@@ -98,15 +115,32 @@ class Judged:
         known = [change(m, old, new, confidence) for m, old, new in pairs if old.bounded and new.bounded]
         return judged(known, confidence)
 
+    def references(self, series: Series) -> list[Reference]:
+        """What a series is held against besides its own past."""
+        numbers, found = self.numbers, []
+        for labels, difference in numbers.labeled("change", series):
+            if labels["reference"] in ("fixed", "offline") and difference.defined:
+                own = {name: labels[name] for name in ("of", "reference", "class")}
+                shown = numbers.get("change_significant", series, **own).value == 1
+                now = numbers.get(labels["of"], series, class_=labels["class"])
+                found.append(
+                    Reference(called(self.evaluation, labels["of"]), labels["reference"], now, difference, shown)
+                )
+        return found
+
     @property
     def status(self) -> str:
         """A key of the statuses."""
         if not self.main.defined:
             return "unknown"
+        worse, better = (any(getattr(c, name) for c in self.changes) for name in ("worse", "improved"))
+        if worse:
+            return "mixed" if better else "worse"
+        if any(reference.missed for reference in self.references(self.total)):
+            return "short"
         if not self.changes:
             return "alone"
-        worse, better = (any(getattr(c, name) for c in self.changes) for name in ("worse", "improved"))
-        return "mixed" if worse and better else "worse" if worse else "better" if better else "steady"
+        return "better" if better else "steady"
 
 
 def status(material: Material) -> tuple[Tone, str]:
@@ -124,6 +158,9 @@ def answer(materials: list[Material]) -> str:
         verb = "does" if len(worse) == 1 else "do"
         who = n.listed(worse) if len(worse) <= MOST_SLICES else f"{len(worse)} of {len(found)} models"
         return f"{who} {verb} worse than before"
+    short = [n.name(m.evaluation.model) for m, s in zip(materials, found, strict=True) if s == "short"]
+    if short:
+        return f"{n.listed(short)} {'falls' if len(short) == 1 else 'fall'} short of what is set"
     if all(s in ("steady", "better") for s in found):
         return "No model is shown to do worse than before"
     return "Not every model can be judged yet"
@@ -145,8 +182,8 @@ def first_sentence(judged_: Judged) -> str:
 
 def findings(judged_: Judged) -> list[Finding]:
     """Everything worth a sentence, the most pressing first."""
-    found = [*_of_changes(judged_), *_of_versions(judged_), *_of_slices(judged_), *_of_scores(judged_)]
-    found += [*_of_missing(judged_)]
+    found = [*_of_changes(judged_), *_of_references(judged_), *_of_versions(judged_), *_of_slices(judged_)]
+    found += [*_of_scores(judged_), *_of_missing(judged_)]
     order: list[Tone] = ["bad", "warn", "note", "good"]
     return sorted(found, key=lambda finding: order.index(finding.tone))
 
@@ -190,6 +227,16 @@ def _went(c: Change) -> str:
     from_to = f"from {measure.told(c.before.value)} to {measure.told(c.after.value)}"
     by = f"{measure.distance(c.difference.value)} ({measure.distances(c.difference)})"
     return f"{measure.title} {verb} {from_to}, by {by}."
+
+
+def _of_references(judged_: Judged) -> Iterator[Finding]:
+    for found in judged_.references(judged_.total):
+        measure, now = found.measure, found.now.value
+        numbers = f"{measure.told(now)} against {measure.told(now - found.difference.value)}"
+        if found.missed:
+            yield Finding("bad", f"{measure.title} falls short of what is set: {numbers}.")
+        elif not found.significant:
+            yield Finding("note", f"{measure.title} is not shown to differ from what is set: {numbers}.")
 
 
 def _of_versions(judged_: Judged) -> Iterator[Finding]:
