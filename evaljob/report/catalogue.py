@@ -82,7 +82,7 @@ def positive(evaluation: Evaluation) -> str:
 
 
 _FURTHER = (  # that have no tile: name, title, kind, which way is better
-    ("calibration_bias", "Bias", "score", NEITHER),
+    ("calibration_bias", "Bias", "percent", NEITHER),
     ("label_coverage_ratio", "Label coverage", "percent", NEITHER),
     ("log_loss", "Log loss", "score", LOWER),
     ("predicted_ratio", "Predicted positive", "percent", NEITHER),

@@ -3,8 +3,8 @@
 from evaljob.metrics.classification import MACRO, WEIGHTED
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import Measure
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Scale, Table, number_cell
-from evaljob.report.verdict import Judged
 
 _PER_CLASS = (
     Measure("precision_ratio", "Precision", "", "percent"),

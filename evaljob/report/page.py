@@ -26,10 +26,12 @@ from evaljob.report import (
     trends,
 )
 from evaljob.report import numbers as n
+from evaljob.report.findings import Finding, Tone, findings
 from evaljob.report.gather import Material, Sql, total_of
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Table, Tile
 from evaljob.report.scores import Spread
-from evaljob.report.verdict import Finding, Judged, Tone, answer, findings, first_sentence, freshness, status
+from evaljob.report.verdict import answer, first_sentence, freshness, status
 
 
 @dataclass(frozen=True)

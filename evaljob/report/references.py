@@ -3,9 +3,9 @@
 from evaljob.metrics.series import ALL
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import called
+from evaljob.report.judged import Judged, Reference
 from evaljob.report.numbers import Number, Series
 from evaljob.report.parts import Block, Cell, Table
-from evaljob.report.verdict import Judged, Reference
 
 _TITLES = {"fixed": "as it is set", "offline": "offline"}
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from evaljob.metrics.series import ALL, OVERALL
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import HIGHER, Measure, called, main_measure, measures
+from evaljob.report.judged import Judged
 from evaljob.report.numbers import Number, Series
 from evaljob.report.parts import Block, Cell, Scale, Table, number_cell
-from evaljob.report.verdict import Judged
 
 MOST = 15
 _RATIO = Measure("slice_ratio", "", "")
