@@ -70,7 +70,7 @@ AWKWARD = "se'cr\\et \"w%rd"
 def test_passwords_reach_the_database_and_no_log(
     postgres: Engine, connections: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A password of awkward characters works. Where DuckDB gets no connection the database counts: no secret is told."""
+    """Awkward characters in it work. Where DuckDB gets no connection the database counts, and tells no secret."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
     postgres.write({"binary": fixture("binary", plain=10)})
