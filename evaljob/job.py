@@ -16,7 +16,7 @@ from evaljob import gauges, history, join, journal, push, tracking
 from evaljob.advance import Advanced, advance
 from evaljob.attempts import persistently
 from evaljob.config import Config, Evaluation
-from evaljob.database import connect, reason, shown
+from evaljob.database import CONFIGURED, connect, reason, shown
 from evaljob.dialect import MYSQL, SPARK
 from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
 from evaljob.failures import passes
@@ -30,6 +30,7 @@ from evaljob.tracking.kept import Kept, load
 
 INDEXED = ("sqlite", "postgresql", *MYSQL)  # engines that find rows by an index instead of a scan
 CLOCK_ERROR = timedelta(days=1)  # a state further ahead of the clock is no other replica's
+SLACK = 3.0  # seconds that a push may take besides its network's
 RESTORATIONS = 3  # each is overtaken only by a worker that has pushed meanwhile
 WORST_FIRST = (2, 1, 3, 0)  # exit codes: configuration, evaluation, push, done
 
@@ -176,9 +177,14 @@ def logged(code: int, runs: list[Run]) -> int:
 def logs(config: Config) -> Iterator[sa.Engine]:
     """The database of the logs, which is only read."""
     database = config.database
-    engine = connect(database.url.get_secret_value(), read_only=True, statement_timeout=database.statement_timeout)
+    engine = connect(
+        database.url.get_secret_value(),
+        read_only=True,
+        statement_timeout=database.statement_timeout,
+        memory_limit=database.memory_limit,
+    )
     try:
-        yield engine
+        yield engine.execution_options(**{CONFIGURED: database})
     finally:
         engine.dispose()
 
@@ -353,8 +359,9 @@ def _push(config: Config, run_: Run, states: Store, budget: push.Budget) -> None
         return
     if run_.advanced.recounted and not run_.advanced.kept:
         logger.warning("%s: the results of %s go over later ones, as was asked for", run_.model, run_.as_of)
+    seconds = max(budget.left, 0) + SLACK
     try:
-        with states.holding(run_.model, run_.advanced.state.revision, budget.left):
+        with budget.within(seconds), states.holding(run_.model, run_.advanced.state.revision, seconds):
             _push_results(config, run_, run_.results, budget)
             _push_status(config, run_, budget)
     except OvertakenError:

@@ -139,7 +139,7 @@ ROWS = {
 def measured(folder: Path) -> list[dict[str, Any]]:
     """What the tests recorded. Raises CalledProcessError when one fails."""
     record = folder / "record"
-    command = [sys.executable, "-m", "pytest", "--numprocesses=0", "-q", "tests/reliability"]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/reliability"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "RELIABILITY_RECORD": str(record)}, check=True)  # noqa: S603
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     return list({(line["row"], line["fault"]): line for line in lines}.values())  # random inputs record each time

@@ -3,19 +3,21 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from evaljob import history
 from evaljob.config import Change, Metrics
-from evaljob.config.change import Comparable
+from evaljob.config.change import COMPARABLE
 from evaljob.database import connect
 from evaljob.gauges import METRICS
 from evaljob.metrics import evaluate
 from evaljob.past import Archive
 from evaljob.state import METADATA
+from tests import past
+from tests.configs import further, read, refusal
 from tests.logs import DAY, Results, Row, create, drop, evaluation, full, label, plan, prediction, utc, window
 
 HOUR = window("1h")
@@ -292,4 +294,31 @@ def test_without_intervals_only_the_difference_is_told(case: Case) -> None:
 
 def test_what_can_be_compared_is_published() -> None:
     """The names that the configuration knows are those of metrics that have intervals."""
-    assert all(METRICS[name].interval for name in get_args(Comparable))
+    assert all(METRICS[name].interval for name in COMPARABLE)
+
+
+def test_names_of_metrics_are_checked(tmp_path: Path) -> None:
+    """One that is misspelt, or cannot be compared, would compare nothing and say nothing."""
+    (wrong,) = refusal(tmp_path, further("change: {metrics: [recal_ratio]}"))
+    assert wrong.startswith("10: evaluations[0].change.metrics[0]: ")
+    assert wrong.endswith("is no metric that can be compared; did you mean `recall_ratio`?")
+    (wrong,) = refusal(tmp_path, further("change: {fixed: {support: 100}}"))
+    assert wrong.startswith("10: evaluations[0].change.fixed.support: ")
+    assert read(tmp_path, further("change: {fixed: {r2_score: 0.5}}")).evaluations[0].change.fixed == {"r2_score": 0.5}
+
+
+def test_runs_compare_themselves_with_the_history(tmp_path: Path) -> None:
+    """At 60 h the window of 24 h is compared with that at 36 h, by a run as by a backfill, to the last bit."""
+    project = past.project(tmp_path / "project")
+    instants = [past.hours(count).isoformat() for count in (36, 48, 60)]
+    for as_of in instants:
+        assert project.evaljob("run", "--as-of", as_of).code == 0
+    found = {"window": "24h", "metric": "change", "of": "accuracy_ratio", "reference": "previous"}
+    told = [row for row in project.evaljob("history", "--output", "json").results() if found.items() <= row.items()]
+    *_, last = (row for row in told if (row["slice"], row["model_version"]) == ("overall", "all"))
+    assert last["as_of"].startswith("2024-05-03T12")
+    assert last["lower"] < last["value"] < last["upper"]
+    before = past.kept(project)
+    (project.folder / "state.db").unlink()
+    assert project.evaljob("backfill", "--from", instants[0], "--to", instants[-1], "--every", "12h").code == 0
+    assert past.kept(project) == before

@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 
-from evaljob.config.change import Comparable
 from evaljob.metrics.past import Past, in_past
 from evaljob.metrics.results import Known, Results
 from evaljob.metrics.series import ALL, Values
@@ -32,7 +31,7 @@ def add(results: Results, past: Past) -> None:
                 _add(results, of, class_, reference, now, then)
 
 
-def _references(results: Results, past: Past, of: Comparable, class_: str) -> Iterator[tuple[str, Known]]:
+def _references(results: Results, past: Past, of: str, class_: str) -> Iterator[tuple[str, Known]]:
     change = results.series.evaluation.change
     if change.previous:
         yield PREVIOUS, in_past(results, past.previous, of, class_)
