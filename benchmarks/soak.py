@@ -9,6 +9,7 @@ some rows before each run; a real Pushgateway. Each run speaks for the minute af
 import argparse
 import gc
 import json
+import logging
 import os
 import sqlite3
 import sys
@@ -32,7 +33,7 @@ from tests.projects import Project
 START = datetime(2024, 6, 1, 13, tzinfo=UTC)
 STEP = timedelta(minutes=1)
 ROWS = 20  # predictions, and labels, before each run
-EVERY = timedelta(milliseconds=1)
+EVERY = timedelta(milliseconds=20)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,6 @@ class Soak:
     def __init__(self, project: Project, runs: int, measures: int) -> None:
         self.project, self.runs = project, runs
         self.config = config.load(project.folder / "config.yaml")
-        self.measured: list[Measure] = []
         self.done, self.codes = 0, set[int]()
         self.ended = threading.Event()
         self._when = {runs * (number + 1) // measures for number in range(measures)}
@@ -66,7 +66,8 @@ class Soak:
         self.done += 1
         self.codes.add(code)
         if self.done in self._when:
-            self.measured.append(self._measure())
+            sys.stdout.write(json.dumps(asdict(self._measure())) + "\n")
+            sys.stdout.flush()
         if self.done == self.runs:
             self.ended.set()
         return code
@@ -94,8 +95,8 @@ class Soak:
         return Measure(self.done, resident, handles, (pages - free) * size)
 
 
-def soak(folder: Path, gateway: str, runs: int, measures: int) -> tuple[list[Measure], set[int]]:
-    """The measures after equal numbers of runs, and the exit codes that occurred."""
+def soak(folder: Path, gateway: str, runs: int, measures: int) -> set[int]:
+    """Print measures after equal numbers of runs. Returns the exit codes that occurred."""
     project = Project.make(folder, gateway)
     project.execute("DELETE FROM predictions; DELETE FROM labels;")
     project.execute("CREATE INDEX p ON predictions (predicted_at); CREATE INDEX l ON labels (labeled_at);")
@@ -111,7 +112,7 @@ def soak(folder: Path, gateway: str, runs: int, measures: int) -> tuple[list[Mea
     scheduler.start()
     task.ended.wait()
     scheduler.shutdown()
-    return task.measured, task.codes
+    return task.codes
 
 
 def main() -> None:
@@ -120,11 +121,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3000)
     parser.add_argument("--measures", type=int, default=10)
     given = parser.parse_args()
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that it is due again while it runs is wanted
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="evaljob-soak-") as folder, servers.pushgateway() as gateway:
-        measured, codes = soak(Path(folder), gateway, given.runs, given.measures)
-    for measure in measured:
-        sys.stdout.write(json.dumps(asdict(measure)) + "\n")
+        codes = soak(Path(folder), gateway, given.runs, given.measures)
     sys.stdout.write(json.dumps({"exit_codes": sorted(codes), "seconds": round(time.monotonic() - began, 1)}) + "\n")
 
 

@@ -114,6 +114,11 @@ def forget(connection: sa.Connection, before: datetime) -> None:
     connection.execute(sa.delete(HISTORY).where(HISTORY.c.as_of < to_microseconds(before)))
 
 
+def forget_future(connection: sa.Connection, model: str, now: datetime) -> None:
+    """Remove what was evaluated for instants after now, by a clock that was wrong."""
+    connection.execute(sa.delete(HISTORY).where(HISTORY.c.model == model, HISTORY.c.as_of > to_microseconds(now)))
+
+
 def models(connection: sa.Connection) -> list[str]:
     """The models of which there are results, in alphabetical order."""
     return sorted(connection.execute(sa.select(HISTORY.c.model).distinct()).scalars())

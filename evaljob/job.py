@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,11 +22,15 @@ from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
 from evaljob.failures import passes
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
+from evaljob.metrics.past import Past
+from evaljob.past import Archive
 from evaljob.source import open_sources
 from evaljob.state import OvertakenError, Store, SupersededError, fingerprint
 from evaljob.tracking.kept import Kept, load
 
 INDEXED = ("sqlite", "postgresql", *MYSQL)  # engines that find rows by an index instead of a scan
+CLOCK_ERROR = timedelta(days=1)  # a state further ahead of the clock is no other replica's
+SLACK = 3.0  # seconds that a push may take besides its network's
 RESTORATIONS = 3  # each is overtaken only by a worker that has pushed meanwhile
 WORST_FIRST = (2, 1, 3, 0)  # exit codes: configuration, evaluation, push, done
 
@@ -287,19 +291,32 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
         old = states.load(run_.model)
         run_.mlflow = known_of_mlflow(work, run_.model)
     if run_.clock and old is not None and run_.as_of < old.as_of:
-        run_.superseded = True
-        logger.warning("%s: stands at %s, which is later than now; nothing is done", run_.model, old.as_of)
-        return
+        if old.as_of - run_.as_of <= CLOCK_ERROR:
+            run_.superseded = True
+            logger.warning("%s: stands at %s, which is later than now; nothing is done", run_.model, old.as_of)
+            return
+        logger.warning("%s: stands at %s, when the clock was wrong; now is counted afresh", run_.model, old.as_of)
+        old, full = replace(old, as_of=run_.as_of), True
     with run_.stage("count"):
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
         missing = unplaceable(work.connection, plan, run_.as_of)
     with run_.stage("metrics"):
-        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
+        past = known_of_past(work, run_, run_.as_of)
+        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing, past)
     with run_.stage("store"), states.engine.begin() as transaction:
         if advanced.kept:
             states.replace(transaction, run_.model, advanced.state)
+        if run_.clock:
+            history.forget_future(transaction, run_.model, run_.as_of)
         keep(transaction, work.config, results)
     run_.results, run_.advanced = results, advanced
+
+
+def known_of_past(work: Work, run_: Run, as_of: datetime) -> Past:
+    """What the results of a run are compared with."""
+    offline = run_.mlflow.offline if run_.mlflow is not None else None
+    with work.states.engine.connect() as connection:
+        return Archive(connection, work.plan.evaluation).past(as_of, offline)
 
 
 def known_of_mlflow(work: Work, model: str) -> Kept | None:
@@ -341,8 +358,9 @@ def _push(config: Config, run_: Run, states: Store, budget: push.Budget) -> None
         return
     if run_.advanced.recounted and not run_.advanced.kept:
         logger.warning("%s: the results of %s go over later ones, as was asked for", run_.model, run_.as_of)
+    seconds = max(budget.left, 0) + SLACK
     try:
-        with states.holding(run_.model, run_.advanced.state.revision, budget.left):
+        with budget.within(seconds), states.holding(run_.model, run_.advanced.state.revision, seconds):
             _push_results(config, run_, run_.results, budget)
             _push_status(config, run_, budget)
     except OvertakenError:
@@ -369,11 +387,12 @@ def _push_status(config: Config, run_: Run, budget: push.Budget) -> None:
 
 def _restore(config: Config, model: str, states: Store) -> None:
     """Push the results that the state stands for, which older ones may have overwritten."""
+    seconds = config.pushgateway.timeout.total_seconds()
     for _ in range(RESTORATIONS):
         newest = states.load(model)
         if newest is None:
             return
-        with suppress(SupersededError), states.holding(model, newest.revision, config.pushgateway.timeout.seconds):
+        with suppress(SupersededError), states.holding(model, newest.revision, seconds):
             with states.engine.connect() as connection:
                 results = history.read(connection, history.Selection((model,), newest.as_of, newest.as_of))
             push.push_results(config.pushgateway, model, gauges.results_registry(results))

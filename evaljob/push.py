@@ -7,9 +7,12 @@ place would make a push that never arrived look like one that did, and would rea
 import base64
 import json
 import logging
+import math
 import re
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from typing import NoReturn
 
@@ -47,15 +50,29 @@ class _TransientError(PushError):
 
 
 class Budget:
-    """The time that pushes have, from now on; shared by all pushes of a run, it bounds what a dead gateway costs."""
+    """Seconds that pushes may still take; shared by all pushes of a run, it bounds what a dead gateway costs."""
 
     def __init__(self, gateway: Pushgateway) -> None:
-        self.deadline = time.monotonic() + gateway.timeout.total_seconds()
+        self.left = gateway.timeout.total_seconds()
+        self._expires = math.inf
 
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline."""
-        return self.deadline - time.monotonic()
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let no push of the block be sent later than so many seconds from now, whatever the process did meanwhile."""
+        self._expires = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._expires = math.inf
+
+    @contextmanager
+    def spending(self) -> Iterator[float]:
+        """Take what the block takes off the budget. Yields the deadline of time.monotonic() for it."""
+        started = time.monotonic()
+        try:
+            yield min(started + self.left, self._expires)
+        finally:
+            self.left -= time.monotonic() - started
 
 
 def push_results(gateway: Pushgateway, model: str, registry: CollectorRegistry, budget: Budget | None = None) -> None:
@@ -116,14 +133,15 @@ def _segment(name: str, value: str) -> str:
 
 def _request(gateway: Pushgateway, method: str, path: str, body: bytes, budget: Budget | None) -> bytes:
     target, budget = endpoint(gateway), budget or Budget(gateway)
-    retrying = Retrying(
-        retry=retry_if_exception_type(_TransientError),
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(budget.left),
-        wait=_WAIT,
-        before_sleep=before_sleep_log(_log, logging.WARNING),
-        retry_error_callback=_give_up,
-    )
-    return bytes(retrying(_attempt, target, method, path, body, budget.deadline))
+    with budget.spending() as deadline:
+        retrying = Retrying(
+            retry=retry_if_exception_type(_TransientError),
+            stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(deadline - time.monotonic()),
+            wait=_WAIT,
+            before_sleep=before_sleep_log(_log, logging.WARNING),
+            retry_error_callback=_give_up,
+        )
+        return bytes(retrying(_attempt, target, method, path, body, deadline))
 
 
 def _attempt(target: Endpoint, method: str, path: str, body: bytes, deadline: float) -> bytes:

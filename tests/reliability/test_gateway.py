@@ -3,19 +3,25 @@
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 
+import pandas as pd
 import pytest
 
+from evaljob import gauges, push
+from evaljob.config import Pushgateway
 from evaljob.push import ATTEMPTS
 from tests import servers
 from tests.faulty_proxy import faulty_proxy
 from tests.processes import free_port
-from tests.projects import Project
+from tests.projects import Project, pushed
 from tests.reliability.conftest import Record
 from tests.reliability.support import Shown, add_second, timed
 from tests.test_push import scripted
+from tests.tracking_server import Server
 
 LATER = "2024-06-01T13:10:00Z"
 TIMEOUT = 2.0  # of the project's pushes, in all
@@ -137,9 +143,13 @@ def test_05_the_gateway_loses_its_memory(project: Project, record: Record) -> No
     record("the gateway forgets everything", seconds=seconds, tries=1, published="all 4 groups, with the same results")
 
 
-def test_06_late_labels_lower_the_accuracy(project: Project, record: Record) -> None:
-    """Corrected and late labels that came after the last run: gateway and history show the lower value."""
+def test_06_late_labels_lower_the_accuracy(project: Project, mlflow_url: str, record: Record) -> None:
+    """Corrected and late labels that came after the last run: all places show the lower value."""
+    server = Server(mlflow_url)
+    experiment, name = server.experiment()
     project.replace("windows: [1h]", "windows: [1d]")
+    keys = {"tracking_uri": mlflow_url, "experiment": name, "every": "1m", "timeout": "60s"}
+    project.replace("evaluations:", f"mlflow: {json.dumps(keys)}\nevaluations:")
     assert project.run().value("accuracy_ratio") == 3 / 4
     late = [("a", 0, "2024-06-01 13:05:00.000000"), ("e", 1, "2024-06-01 13:06:00.000000")]
     project.insert("labels", late)  # now b and c are right of a, b, c, d and e
@@ -151,10 +161,16 @@ def test_06_late_labels_lower_the_accuracy(project: Project, record: Record) -> 
     accuracies = project.evaljob("history", "--metric", "accuracy_ratio", "--slice", "overall", "--output", "json")
     totals = [row["value"] for row in json.loads(accuracies.out) if row["model_version"] == "all"]
     assert totals == [3 / 4, 2 / 5]
-    record("later labels lower the accuracy", seconds=seconds, tries=1, published="0.75, then 0.4: gateway and history")
+    followed = server.metrics(server.runs(experiment)["v1"]["info"]["run_id"])
+    assert followed["rolling_accuracy_1d"] == 2 / 3  # of a, b and c; before it was 3 of 3
+    page = project.evaljob("report", "--output", "-").out
+    assert "From 75.0% on 1 Jun 13:00 to 40.0% on 1 Jun 13:10" in page
+    published = "0.75, then 0.4: gateway, history and report; MLflow's v1 1, then 0.667"
+    record("later labels lower the accuracy", seconds=seconds, tries=1, published=published)
 
 
 VALUES, KEPT = 100_000, 50
+SERIES = 10_000
 
 
 def test_12_many_slice_values(project: Project, record: Record) -> None:
@@ -179,6 +195,21 @@ def test_12_many_slice_values(project: Project, record: Record) -> None:
     assert sum(supports.values()) == shown.value("support") == VALUES + 4
     note = f"{KEPT} values and __other__ with {int(supports['__other__']):,} rows; 99,952 counted as others"
     record("100,000 slice values", seconds=seconds, tries=1, published=note)
+
+
+def test_12_ten_thousand_series(pushgateway: str, record: Record) -> None:
+    """From the frame of results to the gateway's confirmation, in time of the processor: others may run beside it."""
+    series = {"model": "fraud", "model_version": "all", "window": "1h", "slice": "user", "metric": "support"}
+    instants = dict.fromkeys(["as_of", "window_start", "window_end"], pd.Timestamp("2026-03-01", tz="UTC"))
+    results = pd.DataFrame([series | {"slice_value": str(i), "value": float(i)} for i in range(SERIES)])
+    results = results.assign(lower=float("nan"), upper=float("nan"), **instants)
+    settings = Pushgateway(url=pushgateway, timeout=timedelta(seconds=60))
+    began, spent = time.monotonic(), time.process_time()
+    push.push_results(settings, "fraud", gauges.results_registry(results))
+    seconds, spent = time.monotonic() - began, time.process_time() - spent
+    assert spent < 1
+    assert len(pushed(pushgateway)[0]["evaljob_support"]["metrics"]) == SERIES
+    record("10,000 series", seconds=seconds, tries=1, published=f"all; {spent:.2f} s of the processor")
 
 
 def test_14_a_model_is_taken_out(project: Project, record: Record) -> None:

@@ -1,5 +1,6 @@
 """Rows 7, 9, 10 and 11: processes that are killed, told to stop, absent, too slow; clocks that jump."""
 
+import json
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,14 +20,10 @@ AT_LATER = 1717247100
 PROCESS_1 = ("unshare", "--pid", "--fork", "--kill-child")
 NEW_ROWS = [("e", 1, "2024-06-01 13:01:00.000000"), ("a", 0, "2024-06-01 13:02:00.000000")]
 STAGES = {
-    "before the logs are read": ("evaljob.job", "plan_of"),
     "before the count": ("evaljob.job", "advance"),
-    "before the metrics": ("evaljob.job", "evaluate"),
     "in the transaction, before its history": ("evaljob.job", "keep"),
     "after the commit, before the push": ("evaljob.job", "publish"),
-    "in the push, before its results": ("evaljob.push", "push_results"),
     "after the results, before the status": ("evaljob.push", "push_status"),
-    "before the groups are cleared up": ("evaljob.push", "groups"),
 }
 
 
@@ -63,7 +60,7 @@ def test_07_killed_at_a_stage(
     stage: str,
     record: Record,
 ) -> None:
-    """SIGKILL, then the same run again: results, history (no point twice) and gateway are those of the twin."""
+    """SIGKILL, then the same run again: all is as the twin has it. All stages: tests/test_sigkill.py."""
     project = twin.copy(tmp_path)
     with started(project, "run", "--as-of", LATER, start=waiting(*STAGES[stage])) as running:
         running.met()
@@ -207,15 +204,20 @@ def test_11_the_clock_is_set_back(project: Project, record: Record, caplog: pyte
     record("the clock is set back by an hour", tries=1, published="nothing, and a warning, until it is later again")
 
 
-def test_11_the_clock_jumps_forward(project: Project, record: Record) -> None:
-    """By ten years, and back: the state counts as ahead of the clock, and `--full` alone does not go behind it."""
+def test_11_the_clock_was_years_ahead(project: Project, record: Record, caplog: pytest.LogCaptureFixture) -> None:
+    """Ten years ahead for a run, then right again: the present is counted afresh, said so, and no future is left."""
     noon = datetime(2024, 6, 1, 13, tzinfo=UTC)
-    with time_machine.travel(noon, tick=False):
-        assert project.evaljob("run").code == 0
     with time_machine.travel(noon + timedelta(days=3650), tick=False):
         assert project.evaljob("run").code == 0
     assert Shown.of(project.gateway).value("support") == 0  # nothing is known of that hour
-    record("the clock jumps ten years ahead", tries=1, published="support 0 of an hour of which nothing is known, NaN")
+    with time_machine.travel(noon + timedelta(seconds=10), tick=False):
+        assert project.evaljob("run").code == 0
+    assert "when the clock was wrong; now is counted afresh" in caplog.text
+    shown = Shown.of(project.gateway)
+    assert (shown.value("as_of_timestamp_seconds"), shown.value("accuracy_ratio")) == (noon.timestamp(), 0.75)
+    history = project.evaljob("history", "--metric", "support", "--output", "json")
+    assert {row["as_of"] for row in json.loads(history.out)} == {noon.isoformat()}
+    record("the clock was ten years ahead", tries=1, published="the present, counted afresh, with a warning")
 
 
 def test_11_an_earlier_instant_is_pushed_on_demand_alone(
