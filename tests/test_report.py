@@ -472,6 +472,7 @@ def test_the_page_is_made_once_for_each_state(project: Project) -> None:
     assert calls.read_text() == "xx"
 
 
+@pytest.mark.timeout(300)  # its process gives way to all others
 def test_the_page_is_the_report(project: Project) -> None:
     """Made by the command itself; 503 with the reason where it cannot be, and the next request tries again."""
     served = pages.Page(past.config(project))

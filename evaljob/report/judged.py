@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from evaljob.config import Evaluation
-from evaljob.metrics.series import ALL
+from evaljob.metrics.series import ALL, OVERALL
 from evaljob.report.catalogue import Measure, called, main_measure, measures
 from evaljob.report.change import Change, change, judged
 from evaljob.report.gather import Material, main_window
@@ -58,9 +58,11 @@ class Judged:
 
     @cached_property
     def numbers(self) -> Numbers:
-        """The results."""
-        assert self.material.results is not None  # noqa: S101  (who judges has looked)
-        return Numbers(self.material.results)
+        """The results that a report tells: of all rows, and of the slices of the main window."""
+        results = self.material.results
+        assert results is not None  # noqa: S101  (who judges has looked)
+        told = (results["window"] == self.window.name) & (results["model_version"] == ALL)
+        return Numbers(results[told | (results["slice"] == OVERALL)])
 
     @cached_property
     def main(self) -> Number:
@@ -84,7 +86,8 @@ class Judged:
         """What moved since the window before."""
         if self.material.before is None:
             return []
-        before, confidence = Numbers(self.material.before), self.evaluation.confidence
+        confidence = self.evaluation.confidence
+        before = Numbers(self.material.before[self.material.before["slice"] == OVERALL])
         pairs = [(m, m.of(before, self.total), m.of(self.numbers, self.total)) for m in measures(self.evaluation)]
         known = [change(m, old, new, confidence) for m, old, new in pairs if old.bounded and new.bounded]
         return judged(known, confidence)
