@@ -8,6 +8,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 MYSQL = ("mysql", "mariadb")
+SPARK = ("hive", "databricks")
 
 
 class exact_text(GenericFunction[str]):  # noqa: N801  (named as SQL functions are)

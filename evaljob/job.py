@@ -17,7 +17,7 @@ from evaljob.advance import Advanced, advance
 from evaljob.attempts import persistently
 from evaljob.config import Config, Evaluation
 from evaljob.database import CONFIGURED, connect, reason, shown
-from evaljob.dialect import MYSQL
+from evaljob.dialect import MYSQL, SPARK
 from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
 from evaljob.failures import passes
 from evaljob.join import Plan
@@ -242,7 +242,8 @@ def _planned(engine: sa.Engine, evaluation: Evaluation) -> Plan:
 def plan_of(connection: sa.Connection, evaluation: Evaluation) -> Plan:
     """One evaluation over its checked sources. Raises ConfigError naming the file and the column."""
     name = connection.dialect.name
-    return Plan(evaluation, *open_sources(connection, evaluation), mysql=name in MYSQL, indexed=name in INDEXED)
+    sources = open_sources(connection, evaluation)
+    return Plan(evaluation, *sources, mysql=name in MYSQL, indexed=name in INDEXED, repeats=name in SPARK)
 
 
 def digest_of(config: Config, plan: Plan) -> str:

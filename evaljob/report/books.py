@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from evaljob.report import numbers as n
+from evaljob.report.judged import Judged
 from evaljob.report.numbers import Series
 from evaljob.report.parts import Block, Cell, Table
-from evaljob.report.verdict import Judged
 
 _COUNTED = (("Predictions", "predictions"), ("Labeled and not failed: support", "support"))
 _BOOKS = (

@@ -11,8 +11,8 @@ from evaljob.report import numbers as n
 from evaljob.report.catalogue import Measure
 from evaljob.report.figures.charts import Arrival
 from evaljob.report.gather import total_of
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Figure, Scale, Table, number_cell
-from evaljob.report.verdict import Judged
 from evaljob.statistics.bins import duration_bucket_value
 from evaljob.statistics.survival import Curve, arrived_interval
 
