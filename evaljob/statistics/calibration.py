@@ -104,9 +104,9 @@ def corp(fine: Bins, brier: Floats) -> Decomposition:
     With c the isotonic fit of the outcomes to the scores: uncertainty is `p (1 - p)` of the prevalence p, the
     recalibrated score is the mean of `c (1 - c)`, miscalibration (0 or more, perfect 0) is the Brier score of the bins'
     mean scores minus the recalibrated one, and discrimination is what remains so that the three add up to `brier`. The
-    part of the Brier score that lies inside fine bins (less than 1e-4) therefore counts as discrimination. Undefined
-    without rows. Source: Dimitriadis, Gneiting and Jordan (2021), PNAS 118(8); the parts inside bins: Stephenson,
-    Coelho and Jolliffe (2008).
+    part of the Brier score that lies inside fine bins therefore counts as discrimination: mostly less than 1e-4, never
+    more than 0.0051, half a bin's width and a little. Undefined without rows. Source: Dimitriadis, Gneiting and Jordan
+    (2021), PNAS 118(8); the parts inside bins: Stephenson, Coelho and Jolliffe (2008).
     """
     n = fine.support.sum(axis=1)
     prevalence = ratio(fine.positives.sum(axis=1), n)
