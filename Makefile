@@ -12,7 +12,7 @@ COMPILE = build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --
 
 COMPILE_SERVERS = $(subst --all-extras,,$(COMPILE))
 
-.PHONY: help venv servers demo stack lint types test lock clean
+.PHONY: help venv servers demo stack lint types test bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ types: venv ## mypy, strict
 
 test: venv servers lint types ## everything that must hold: lint, types, and the whole suite against real servers
 	$(BIN)/pytest --durations=10 $(PYTEST_ARGS)
+
+bench: venv ## measure against the alternatives: SIZES="100000 1000000"; results in build/benchmarks
+	@scripts/servers.sh postgresql
+	$(BIN)/python -m benchmarks.suite $(if $(SIZES),--sizes $(SIZES)) $(BENCH_ARGS)
 
 lock: ## resolve the newest allowed versions again: everything, what runs in production, and the servers of the tests
 	scripts/venv.sh build/lock

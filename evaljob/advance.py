@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evaljob import join
+from evaljob.accelerate import AccelerationError, accelerated
 from evaljob.cells import Cells, InexactError, collect
 from evaljob.join import Plan
 from evaljob.join.plan import BOOKS
@@ -39,7 +40,7 @@ def advance(
 ) -> Advanced:
     """The state at `as_of`. An instant before the old state's is counted afresh and not to be kept."""
     if old is not None and as_of < old.as_of:
-        cells, read = _counted(connection, plan, join.full(plan, as_of))
+        cells, read = _counted_afresh(connection, plan, as_of)
         return Advanced(
             replace(old, cells=cells, as_of=as_of, fingerprint=fingerprint), read, "earlier than the state", kept=False
         )
@@ -78,9 +79,22 @@ def _recounted(
     connection: sa.Connection, plan: Plan, old: State | None, as_of: datetime, fingerprint: str, reason: str
 ) -> Advanced:
     logger.info("%s: full count: %s", plan.evaluation.model, reason)
-    cells, read = _counted(connection, plan, join.full(plan, as_of))
+    cells, read = _counted_afresh(connection, plan, as_of)
     revision, recounts, drift = (0, 0, 0) if old is None else (old.revision, old.full_recounts, old.drift_cells)
     return Advanced(State(cells, as_of, fingerprint, revision + 1, recounts + 1, drift), read, reason)
+
+
+def _counted_afresh(connection: sa.Connection, plan: Plan, as_of: datetime) -> tuple[Cells, int]:
+    """The cells of every request: by DuckDB where that is configured and can, else by the database itself."""
+    try:
+        with accelerated(connection, plan, as_of) as found:
+            if found is not None:
+                there, staged = found
+                return _counted(there, staged, join.full(staged, as_of))
+    except AccelerationError as error:
+        model = plan.evaluation.model
+        logger.warning("%s: the database counts by itself, for DuckDB cannot: %s", model, error)
+    return _counted(connection, plan, join.full(plan, as_of))
 
 
 def _counted(connection: sa.Connection, plan: Plan, statement: sa.Select[Any]) -> tuple[Cells, int]:

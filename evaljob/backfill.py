@@ -7,6 +7,7 @@ was interrupted goes on where it stood, and ends with the same results as one th
 import hashlib
 import logging
 import time
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from evaljob.errors import ConfigError, EvaluationError
 from evaljob.history import Selection
 from evaljob.job import Run, Work
 from evaljob.metrics import evaluate
+from evaljob.metrics.past import Past
+from evaljob.past import Archive
 from evaljob.progress import Report
 from evaljob.state import State
 
@@ -73,12 +76,19 @@ def _fill(run_: Run, work: Work, span: Span, report: Report) -> None:
     unsaved, saved = list[pd.DataFrame](), time.monotonic()
     for number in range(done, len(span)):
         state = advance(work.connection, work.plan, state, span[number], digest).state
-        unsaved.append(evaluate(evaluation, state.cells, state.as_of, missing))
+        past = _past(work, state.as_of, unsaved)
+        unsaved.append(evaluate(evaluation, state.cells, state.as_of, missing, past))
         if time.monotonic() - saved >= COMMIT_EVERY or number == len(span) - 1:
             _save(work, span, meaning, state, unsaved)
             unsaved, saved = [], time.monotonic()
             work.connection.rollback()  # a snapshot that is held for hours keeps the database from cleaning up
         report(run_.model, number + 1, len(span), state.as_of)
+
+
+def _past(work: Work, as_of: datetime, unsaved: list[pd.DataFrame]) -> Past:
+    """What results are compared with. Offline metrics of today were not known then."""
+    with work.states.engine.connect() as connection:
+        return Archive(connection, work.plan.evaluation, unsaved).past(as_of)
 
 
 def _meaning(evaluation: Evaluation, fingerprint: str) -> str:

@@ -1,7 +1,9 @@
 """Connections to the database of the logs and to evaljob's own, with the session settings that make engines agree."""
 
 import math
+import os
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -30,6 +32,7 @@ for _name, _class in {
     "hive.https": "SparkHTTPSDialect",
 }.items():
     sa.dialects.registry.register(_name, "evaljob.spark", _class)
+CONFIGURED = "evaljob_database"  # the execution option that carries the section `database` to who counts
 _DEAD_PEER = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}  # seconds
 _SESSION_READ_ONLY = {
     "postgresql": "SET default_transaction_read_only = on",
@@ -60,13 +63,19 @@ _CONNECTED_WITH: dict[str, dict[str, Any]] = {
 
 @lru_cache(maxsize=8)
 def connect(
-    url: str, *, read_only: bool, statement_timeout: timedelta | None = None, key: str = "database.url"
+    url: str,
+    *,
+    read_only: bool,
+    statement_timeout: timedelta | None = None,
+    key: str = "database.url",
+    memory_limit: str | None = None,
 ) -> sa.Engine:
     """An engine for a SQLAlchemy URL, which the configuration has under `key`, whose sessions speak UTC.
 
     `read_only` engines refuse to make a missing SQLite or DuckDB file and never write; servers hold them to that. A
     statement that takes longer than `statement_timeout` is ended by the server, or by us where there is none. The same
-    engine comes back for the same arguments, so that a worker compiles its statements once.
+    engine comes back for the same arguments, so that a worker compiles its statements once. DuckDB keeps to
+    `memory_limit`.
     Raises ConfigError when the driver is not installed (naming the extra), or the file is missing or no database.
     """
     parsed = sa.make_url(url)
@@ -75,7 +84,7 @@ def connect(
     if file is not None:
         _require(file, key) if read_only else _make_room(file, key)
     try:
-        engine = sa.create_engine(parsed, **_arguments(parsed, read_only=read_only))
+        engine = sa.create_engine(parsed, **_arguments(parsed, read_only=read_only, memory_limit=memory_limit))
     except (NoSuchModuleError, ImportError) as error:
         raise ConfigError(f"{key}: {_missing_driver(parsed)}") from error
     _on_connect(engine, backend, read_only=read_only)
@@ -84,6 +93,11 @@ def connect(
     if file is not None:
         _try_out(engine, file, key)
     return engine
+
+
+def bounded(memory_limit: str | None, spilled: Path) -> dict[str, Any]:
+    """DuckDB's settings for the memory it may take, with what does not fit in files under `spilled`, which go."""
+    return {} if memory_limit is None else {"memory_limit": memory_limit, "temp_directory": str(spilled)}
 
 
 def shown(url: str) -> str:
@@ -98,10 +112,11 @@ def reason(error: SQLAlchemyError) -> str:
     return str(status.errorMessage if status is not None else cause).strip().splitlines()[0]
 
 
-def _arguments(url: sa.URL, *, read_only: bool) -> dict[str, Any]:
+def _arguments(url: sa.URL, *, read_only: bool, memory_limit: str | None) -> dict[str, Any]:
     backend = url.get_backend_name()
-    if backend == "duckdb" and read_only and _is_file(url):
-        return {"connect_args": {"read_only": True}}
+    if backend == "duckdb":
+        config = bounded(memory_limit, Path(tempfile.gettempdir()) / f"evaljob-spilled-{os.getpid()}")
+        return {"connect_args": {"read_only": read_only and _is_file(url), "config": config}}
     if backend in ("postgresql", "mysql", "mariadb"):
         # The snapshot makes the books and the cells of one run agree with each other.
         return {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ", "connect_args": _connection_bounds(url)}

@@ -8,6 +8,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 MYSQL = ("mysql", "mariadb")
+SPARK = ("hive", "databricks")
 
 
 class exact_text(GenericFunction[str]):  # noqa: N801  (named as SQL functions are)
@@ -232,3 +233,16 @@ def _both(element: GenericFunction[Any], compiler: SQLCompiler, **kw: Any) -> tu
 def _only(element: GenericFunction[Any]) -> sa.ColumnElement[Any]:
     (clause,) = element.clauses
     return clause
+
+
+def literally(connection: sa.Connection, statement: sa.Select[Any]) -> str:
+    """A statement with its values in it, in the database's dialect: to read, or for another program to pass on."""
+    text = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
+    if connection.dialect.paramstyle in ("format", "pyformat"):
+        text %= ()  # drivers that put parameters into the text want every % twice; nobody else does
+    return text
+
+
+def quoted(text: str) -> str:
+    """A text as DuckDB's literal of it."""
+    return "'" + text.replace("'", "''") + "'"

@@ -92,8 +92,8 @@ def _mysql_number(cause: BaseException | None) -> int | None:
 
 def _spark(cause: BaseException | None) -> bool | None:
     status = getattr(cause.args[0], "status", None) if cause is not None and cause.args else None
-    if status is None:  # the server did not answer
-        return True
+    if status is None:  # the server did not answer, or was not asked
+        return type(cause).__name__ == "OperationalError" or None
     if "TIMEDOUT" in (status.errorMessage or ""):
         return True
     return _SQLSTATE.get((status.sqlState or "")[:2])

@@ -16,12 +16,14 @@ from evaljob import gauges, history, join, journal, push, tracking
 from evaljob.advance import Advanced, advance
 from evaljob.attempts import persistently
 from evaljob.config import Config, Evaluation
-from evaljob.database import connect, reason, shown
-from evaljob.dialect import MYSQL
+from evaljob.database import CONFIGURED, connect, reason, shown
+from evaljob.dialect import MYSQL, SPARK
 from evaljob.errors import ConfigError, EvaljobError, EvaluationError, PushError
 from evaljob.failures import passes
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
+from evaljob.metrics.past import Past
+from evaljob.past import Archive
 from evaljob.source import open_sources
 from evaljob.state import OvertakenError, Store, SupersededError, fingerprint
 from evaljob.tracking.kept import Kept, load
@@ -175,9 +177,14 @@ def logged(code: int, runs: list[Run]) -> int:
 def logs(config: Config) -> Iterator[sa.Engine]:
     """The database of the logs, which is only read."""
     database = config.database
-    engine = connect(database.url.get_secret_value(), read_only=True, statement_timeout=database.statement_timeout)
+    engine = connect(
+        database.url.get_secret_value(),
+        read_only=True,
+        statement_timeout=database.statement_timeout,
+        memory_limit=database.memory_limit,
+    )
     try:
-        yield engine
+        yield engine.execution_options(**{CONFIGURED: database})
     finally:
         engine.dispose()
 
@@ -235,7 +242,8 @@ def _planned(engine: sa.Engine, evaluation: Evaluation) -> Plan:
 def plan_of(connection: sa.Connection, evaluation: Evaluation) -> Plan:
     """One evaluation over its checked sources. Raises ConfigError naming the file and the column."""
     name = connection.dialect.name
-    return Plan(evaluation, *open_sources(connection, evaluation), mysql=name in MYSQL, indexed=name in INDEXED)
+    sources = open_sources(connection, evaluation)
+    return Plan(evaluation, *sources, mysql=name in MYSQL, indexed=name in INDEXED, repeats=name in SPARK)
 
 
 def digest_of(config: Config, plan: Plan) -> str:
@@ -294,7 +302,8 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
         missing = unplaceable(work.connection, plan, run_.as_of)
     with run_.stage("metrics"):
-        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing)
+        past = known_of_past(work, run_, run_.as_of)
+        results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing, past)
     with run_.stage("store"), states.engine.begin() as transaction:
         if advanced.kept:
             states.replace(transaction, run_.model, advanced.state)
@@ -302,6 +311,13 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
             history.forget_future(transaction, run_.model, run_.as_of)
         keep(transaction, work.config, results)
     run_.results, run_.advanced = results, advanced
+
+
+def known_of_past(work: Work, run_: Run, as_of: datetime) -> Past:
+    """What the results of a run are compared with."""
+    offline = run_.mlflow.offline if run_.mlflow is not None else None
+    with work.states.engine.connect() as connection:
+        return Archive(connection, work.plan.evaluation).past(as_of, offline)
 
 
 def known_of_mlflow(work: Work, model: str) -> Kept | None:

@@ -17,9 +17,10 @@ from evaljob import history
 from evaljob.gauges import INSTANTS, METRICS, PREFIX, SERIES, Metric
 from evaljob.history import Block, Selection
 from evaljob.metrics.series import ALL, OVERALL
-from evaljob.packing import Microseconds
+from evaljob.packing import Mask, Microseconds
 
 TOGETHER = 1_500_000  # results in memory: 24 bytes each
+ALWAYS_BOUNDED = "prediction_failures_ratio"  # wherever anything has bounds
 _BOUNDS = ("lower", "upper")
 _NO_GAUGE = ("_sum", "_count", "_bucket", "_total", "_info", "_created")  # suffixes that are kept for other types
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -49,7 +50,8 @@ def write(file: TextIO, connection: sa.Connection, selection: Selection, job: st
     """
     sizes = history.sizes(connection, selection)
     for metrics in _batches({name: sizes[name] for name in METRICS if sizes[name]}):
-        families = _families(history.blocks(connection, replace(selection, metrics=metrics)), metrics, job)
+        chosen = replace(selection, metrics=(*metrics, ALWAYS_BOUNDED))
+        families = _families(history.blocks(connection, chosen), metrics, job)
         file.writelines(_lines(families))
     file.writelines(_lines(_instants(history.blocks(connection, _totals(selection)), job)))
     file.write("# EOF\n")
@@ -75,17 +77,23 @@ def _families(blocks: Iterable[Block], metrics: Sequence[str], job: str) -> dict
             about = f"{bound.capitalize()} bound of the confidence interval of {PREFIX}{metric}"
             families[f"{metric}_{bound}"] = _Family(about)
     for block in blocks:
+        intervals = _bounded(block)
         for metric in metrics:
-            _add(families, block.where(block.names.among("metric", (metric,))), metric, job)
+            _add(families, block.where(block.names.among("metric", (metric,))), intervals, metric, job)
     return families
 
 
-def _add(families: Mapping[str, _Family], block: Block, metric: str, job: str) -> None:
+def _bounded(block: Block) -> Mask:
+    """In which runs anything has bounds."""
+    return np.asarray(~np.isnan([block.lower, block.upper]).all(axis=(0, 2)))
+
+
+def _add(families: Mapping[str, _Family], block: Block, intervals: Mask, metric: str, job: str) -> None:
     about = METRICS[metric]
     labels = _labels(block, (*SERIES, *about.labels), job)
     families[metric].add(labels, block.as_of, block.value)
-    # As a push does: bounds where the metric has any in that run.
-    bounded = about.interval | ~np.isnan([block.lower, block.upper]).all(axis=(0, 2))
+    # As a push does: bounds where the metric has any in that run, or should have.
+    bounded = (about.interval & intervals) | _bounded(block)
     if bounded.any():
         families[f"{metric}_lower"].add(labels, block.as_of[bounded], block.lower[bounded])
         families[f"{metric}_upper"].add(labels, block.as_of[bounded], block.upper[bounded])

@@ -1,6 +1,6 @@
 """The newest report for the worker's `/`: made when somebody asks, kept until there are newer results.
 
-It is made by a process of its own at the lowest priority, so that neither runs nor the answers to others wait for it.
+It is made by a process of its own at a lower priority, so that neither runs nor the answers to others wait for it.
 """
 
 import logging
@@ -21,8 +21,8 @@ from evaljob.history import HISTORY
 from evaljob.report import missing_extra
 from evaljob.state import STATE
 
-TIMEOUT = 120.0  # seconds in which a report has to be made
-_NICEST = 19
+TIMEOUT = 240.0  # seconds in which a report has to be made
+_NICER = 5
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +84,7 @@ class Page:
     def _made(self) -> Answer:
         with subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
             self._process = process
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICEST)
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICER)
             try:
                 page, said = process.communicate(timeout=TIMEOUT)
             except subprocess.TimeoutExpired:

@@ -93,7 +93,8 @@ def _store(run_: Run, work: Work, counted: Advanced) -> None:
     state = counted.state
     with run_.stage("metrics"):
         missing = job.unplaceable(work.connection, work.plan, state.as_of)
-        results = evaluate(work.plan.evaluation, state.cells, state.as_of, missing)
+        past = job.known_of_past(work, run_, state.as_of)
+        results = evaluate(work.plan.evaluation, state.cells, state.as_of, missing, past)
     with run_.stage("store"), work.states.engine.begin() as transaction:
         work.states.replace(transaction, run_.model, state)
         job.keep(transaction, work.config, results)

@@ -4,8 +4,8 @@ Reached at `hive://`, and at `hive+http://` and `hive+https://` where the server
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -79,10 +79,25 @@ class SparkDialect(HiveDialect):
         return hive
 
     def connect(self, *arguments: Any, **keywords: Any) -> DBAPIConnection:
-        """A session of its own on the server. Raises PyHive's OperationalError when there is none."""
-        with _as_database_errors():
-            connection: DBAPIConnection = Connection(*arguments, **keywords)
+        """A session of its own on the server.
+
+        Raises PyHive's OperationalError when there is none, ProgrammingError for parameters that do not go together.
+        """
+        try:
+            with _as_database_errors():
+                connection: DBAPIConnection = Connection(*arguments, **keywords)
+        except (ValueError, NotImplementedError) as error:
+            raise hive.ProgrammingError(str(error)) from error
         return connection
+
+    def on_connect(self) -> Callable[[Any], None]:
+        """A statement that is out of time takes its tasks with it."""
+
+        def interrupt(connection: Any) -> None:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute("SET spark.sql.thriftServer.interruptOnCancel = true")
+
+        return interrupt
 
     def is_disconnect(self, e: Exception, *_: Any) -> bool:
         """Whether an error means that the session is gone."""

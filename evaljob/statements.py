@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from evaljob import job, join
 from evaljob.config import Config
+from evaljob.dialect import literally
 from evaljob.join import Plan
 
 STEP = timedelta(minutes=5)
@@ -33,7 +34,4 @@ def of(config: Config, connection: sa.Connection, plan: Plan, at: datetime) -> I
 
 
 def _text(connection: sa.Connection, comment: str, statement: sa.Select[Any]) -> str:
-    text = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
-    if connection.dialect.paramstyle in ("format", "pyformat"):
-        text %= ()  # drivers that put parameters into the text want every % twice; whoever reads it wants it once
-    return f"-- {comment}\n{text};"
+    return f"-- {comment}\n{literally(connection, statement)};"

@@ -22,7 +22,7 @@ _PREFIXES: dict[Kind, tuple[str, ...]] = {
     "bytes": ("bytea", "bytes", "blob", "binary", "varbinary"),
     "float": ("float", "double", "real", "numeric", "decimal", "newdecimal"),
     "integer": ("int", "tiny", "small", "short", "long", "big", "huge", "uint", "usmall", "utiny", "ubig"),
-    "text": ("text", "varchar", "char", "bpchar", "string", "var_string", "name", "enum"),
+    "text": ("text", "fixedstring", "varchar", "char", "bpchar", "string", "var_string", "name", "enum"),
     "unknown": ("null", '"null"'),
 }
 
@@ -45,6 +45,7 @@ def driver_kinds(connection: sa.Connection, result: sa.CursorResult[Any], names:
         "mysql": _mysql_name,
         "mariadb": _mysql_name,
         "bigquery": _bigquery_name,
+        "redshift": _redshift_name,
         "snowflake": _snowflake_name,
     }.get(connection.dialect.name, _plain_name)
     return {name: kind_of(spell(connection, code)) for name, code in zip(names, codes, strict=True)}
@@ -142,6 +143,15 @@ def _snowflake_name(_connection: sa.Connection, code: Any) -> str:
     return _SNOWFLAKE.get(code, "other")
 
 
+def _redshift_name(_connection: sa.Connection, code: Any) -> str:
+    """Redshift's drivers give the numbers of PostgreSQL's types."""
+    return _REDSHIFT.get(code, "other")
+
+
+_REDSHIFT = {
+    16: "boolean", 17: "bytea", 20: "bigint", 21: "smallint", 23: "integer", 25: "text", 700: "real", 701: "double",
+    1042: "bpchar", 1043: "varchar", 1082: "date", 1114: "timestamp", 1184: "timestamptz", 1700: "numeric",
+}  # fmt: skip
 _SNOWFLAKE = {
     0: "integer", 1: "float", 2: "text", 3: "date", 6: "timestamptz", 7: "timestamptz", 8: "timestamp", 11: "binary",
     13: "boolean",

@@ -61,7 +61,7 @@ def test_json_keys(results: Ended) -> None:
         "label_lag_seconds": {"quantile"}, "reliability_support": {"bin"}, "reliability_mean_predicted": {"bin"},
         "reliability_observed_ratio": {"bin"}, "confusion": {"predicted"}, "calibration_error": {"strategy"},
         "calibration_error_debiased": {"strategy"}, "threshold_precision_ratio": {"threshold"},
-        "threshold_recall_ratio": {"threshold"},
+        "threshold_recall_ratio": {"threshold"}, "slice_gap": {"column", "of"}, "slice_ratio": {"column", "of"},
     }  # fmt: skip
 
 

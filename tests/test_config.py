@@ -171,7 +171,7 @@ class TestShipped:
         for name in ("ca.pem", "client.pem", "client-key.pem", "password"):
             (tmp_path / name).write_text("text")
         text = (TEMPLATES / "config.yaml").read_text().replace("/run/secrets/pushgateway-password", "password")
-        without_token = re.sub(r"(?m)^ *# bearer_token: .*\n", "", text)
+        without_token = re.sub(r"(?m)^ *# +bearer_token: .*\n", "", text)
         given = read(tmp_path, re.sub(r"(?m)^( *)# ( *[a-z_]+:( |$))", r"\1\2", without_token))
         defaults = read(tmp_path, text)
         assert given.evaluations[0].slices == (("country",), ("country", "device"))

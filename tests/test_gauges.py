@@ -152,7 +152,9 @@ def test_awkward_slice_values_come_back_as_they_were(name: str) -> None:
 
 def test_a_lone_surrogate_is_escaped() -> None:
     """UTF-8 has no lone surrogates: the label shows which one it was instead of breaking the whole exposition."""
-    found = samples(gauges.text(registry(result("support", 7, slice_value="a\ud800"))))
+    # As an object: pandas' own texts may be Arrow's, which have no lone surrogates either.
+    rows = pd.DataFrame([result("support", 7)]).assign(slice_value=pd.Series(["a\ud800"], dtype=object))
+    found = samples(gauges.text(gauges.results_registry(rows)))
     assert found["evaljob_support", frozenset((TOTAL | {"slice_value": "a\\ud800"}).items())] == 7
 
 
@@ -190,8 +192,10 @@ def test_promtool_accepts_every_metric() -> None:
         rows_read=5,
         full_recounts=1,
         state_drift_cells=0,
+        mlflow_failures=0,
     )
-    both = gauges.text(registry(*rows, with_model=True)) + gauges.text(gauges.status_registry(status))
+    results = gauges.results_registry(pd.DataFrame(rows), {"v1": {"accuracy": 0.9}}, with_model=True)
+    both = gauges.text(results) + gauges.text(gauges.status_registry(status))
     checked = promtool(both)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
     names = {family.name for family in text_string_to_metric_families(both)}

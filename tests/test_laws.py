@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaljob.cells import MISSING, Cells
+from evaljob.ages import served
+from evaljob.cells import MISSING, NONE, Cells
 from evaljob.config import Costs, Outcomes
 from evaljob.database import connect
-from evaljob.join.plan import AGE
+from evaljob.join.plan import AGE, OUTCOME
 from evaljob.metrics import evaluate
 from evaljob.window import Timestamp, Window
 from tests.logs import STAMP, TEXT, Row, create, drop, evaluation, full, plan, utc, window
@@ -181,6 +182,21 @@ def test_slices_add_up(bench: Bench, world: World) -> None:
     overall, country, pair = (_part(cells, slice=s) for s in range(3))
     assert _renamed(country, lambda _: "").identical(overall)
     assert _renamed(pair, lambda value: value.partition(",")[0]).identical(country)
+
+
+@some(15)
+@given(world=worlds())
+def test_ages_are_those_of_the_requests_that_count(bench: Bench, world: World) -> None:
+    """In every window on `predicted_at` as many of each version, labeled or not, as there are outcomes."""
+    cells = bench.cells(world).frame
+    mine = cells["window"].isin([i for i, w in enumerate(WINDOWS) if w.on == "predicted_at"]) & (cells["slice"] == 0)
+    outcomes, aged = (cells[mine & (cells["kind"] == kind)] for kind in (OUTCOME, AGE))
+    labeled = (outcomes["label"] != NONE).to_numpy(), served(aged["bucket"].to_numpy()).labeled
+    counted = [
+        part.groupby(["window", "model_version", has])["n"].sum().to_dict()
+        for part, has in zip((outcomes, aged), labeled, strict=True)
+    ]
+    assert counted[0] == counted[1]
 
 
 @some(15)

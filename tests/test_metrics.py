@@ -1,14 +1,21 @@
 """From logs to published metrics, on cases that a person can redo; and what can be switched off."""
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks.metrics import WINDOWS, Log
+from benchmarks.metrics import evaluation as benchmark
+from evaljob.cells import KEY, Cells
 from evaljob.config import Costs, Evaluation, Metrics
 from evaljob.database import connect
 from evaljob.gauges import METRICS
@@ -260,3 +267,57 @@ def test_a_rerun_repeats_the_resampling(told: Told) -> None:
     one, other = (told.of(SCORED, AMOUNTS, **keys).frame for _ in range(2))
     assert one["lower"].equals(other["lower"])
     assert one["upper"].equals(other["upper"])
+
+
+@pytest.fixture(scope="module")
+def counted(sqlite: sa.Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Cells]:
+    """300 scored requests of three classes, one of them positive, with amounts, and the cells they are counted in."""
+    rng = np.random.default_rng(8)
+    score = np.round(rng.beta(1, 1, 300), 4)
+    truth = np.where(rng.random(300) < score, 1, rng.choice([0, 2], 300))
+    rows = [(int(s > 0.5), int(t), float(s)) for s, t in zip(score, truth, strict=True)]
+    folder = tmp_path_factory.mktemp("counted")
+    keys: dict[str, Any] = {"values": ("amount",), "costs": Costs.model_validate(COSTS)}
+    Told(sqlite, folder).of(rows, [float(x) for x in rng.lognormal(size=300).round(2)], **keys)
+    of = evaluation(folder, **keys)
+    with sqlite.connect() as connection:
+        return of, full(connection, plan(connection, of), utc(at("13:00")))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_splitting_and_shuffling_cells_changes_nothing(counted: tuple[Evaluation, Cells], seed: int) -> None:
+    """Each cell cut in two at a random place, the halves in random order: the same results, resampled ones too."""
+    of, cells = counted
+    rng, frame = np.random.default_rng(seed), cells.frame
+    amounts = frame.columns.difference(list(KEY))
+    taken = (frame[amounts] * rng.random((len(frame), 1))).astype("int64")
+    halves = [frame.assign(**taken), frame.assign(**(frame[amounts] - taken))]
+    shuffled = pd.concat(halves, ignore_index=True).sample(frac=1, random_state=seed, ignore_index=True)
+    whole, split = (evaluate(of, c, utc(at("13:00")), {}) for c in (cells, Cells(shuffled, cells.levels)))
+    for name in ("value", "lower", "upper"):
+        np.testing.assert_allclose(split[name], whole[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    assert split["support"].equals(whole["support"])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_parts_add_up(counted: tuple[Evaluation, Cells], seed: int) -> None:
+    """Of any part of the cells: score = miscalibration - discrimination + uncertainty; the matrix sums to support."""
+    of, cells = counted
+    kept = cells.frame[np.random.default_rng(seed).random(len(cells.frame)) < 0.5]
+    found = Results(evaluate(of, Cells(kept.reset_index(drop=True), cells.levels), utc(at("13:00")), {}))
+    score, *parts = found.values("brier_score", "brier_miscalibration", "brier_discrimination", "brier_uncertainty")
+    assert None not in (score, *parts)
+    assert score == pytest.approx(parts[0] - parts[1] + parts[2], abs=1e-12)  # type: ignore[operator]
+    assert sum(row["value"] for row in confusion(found)) == found.value("support")
+
+
+def test_a_thousand_series_are_quick() -> None:
+    """Everything for 1,000 series takes 0.3 s of a processor that has nothing else to do; within 2 s on a slow one."""
+    slices = 1000 // len(WINDOWS) // 2
+    cells = Log.draw(slices * len(WINDOWS), 100).cells(slices)
+    start = time.process_time()
+    found = Results(evaluate(benchmark(Metrics(), slices), cells, utc(at("13:00")), {}))
+    assert time.process_time() - start < 2
+    assert len(found.frame.drop_duplicates(["window", "model_version", "slice", "slice_value"])) == 1000

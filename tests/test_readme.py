@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from evaljob.cli import cli
-from evaljob.gauges import INSTANTS, METRICS, STATUS
+from evaljob.gauges import INSTANTS, METRICS, OFFLINE, STATUS
 from tests.projects import Ended, pushed
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +121,7 @@ def test_the_metrics() -> None:
     named = [match for line in cells for match in re.findall(r"`(\w+)(?:\{([\w,]+)\})?`", line.split("|")[2])]
     found = {name: tuple(labels.split(",")) if labels else () for name, labels in named}
     assert len(found) == len(named)
-    assert found == {name: metric.labels for name, metric in (METRICS | INSTANTS | STATUS).items()}  # type: ignore[operator]
+    assert found == {name: metric.labels for name, metric in (METRICS | OFFLINE | INSTANTS | STATUS).items()}  # type: ignore[operator]
 
 
 def test_the_commands() -> None:

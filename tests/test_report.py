@@ -124,6 +124,18 @@ def test_slices_are_ranked_by_what_they_lose(made: Project, document: Element) -
     assert [next(row.all("bdi")).text for row in next(table.all("tbody")).all("tr")] == [r["slice_value"] for r in rows]
 
 
+def test_coverage_by_age_adds_up(made: Project, document: Element) -> None:
+    """The bands of age hold every prediction of the window, and their labels are its coverage."""
+    table = next(e for e in document.all("table") if next(e.all("caption")).text == "Label coverage by age")
+    rows = [[cell.text for cell in row.all("td")] for row in next(table.all("tbody")).all("tr")]
+    number = [int(row[-1].replace(",", "")) for row in rows]
+    labeled = sum(float(row[0].split("%")[0]) / 100 * n for row, n in zip(rows, number, strict=True))
+    ended = made.evaljob("run", "--as-of", past.hours(96).isoformat(), "--no-push", "--output", "json")
+    found = {"window": "2d_mature"}
+    assert sum(number) == ended.value("predictions", **found)
+    assert labeled / sum(number) == pytest.approx(ended.value("label_coverage_ratio", **found), abs=1e-3)
+
+
 def test_a_model_that_broke_is_said_to_have_broken(project: Project) -> None:
     """Predictions of the last two days are turned round, so that accuracy falls: heading, sentence, finding."""
     day = past.hours(36).strftime("%Y-%m-%d %H:%M")
@@ -140,6 +152,30 @@ def test_no_change_is_not_called_one(document: Element) -> None:
     """The same model on the same kind of requests: nothing is shown, and nobody claims that nothing changed."""
     assert next(document.all("h1")).text == "m: no change shown"
     assert "not shown to differ from" in document.has("lede").text
+
+
+def test_a_number_that_is_set(project: Project) -> None:
+    """Accuracy is held against 99%, and is shown not to reach it: heading, finding, table."""
+    project.replace("    min_support: 3", "    change: {fixed: {accuracy_ratio: 0.99}}\n    min_support: 3")
+    project.evaljob("run", "--as-of", past.hours(96).isoformat(), "--no-push", "--full")
+    document = told(project)
+    assert next(document.all("h1")).text == "m: short of what is set"
+    accuracy = tile(document, "Accuracy").has("value").text
+    assert f"Accuracy falls short of what is set: {accuracy} against 99.0%." in document.has("findings").text
+    table = next(e for e in document.all("table") if next(e.all("caption")).text == "Against what is set, and offline")
+    cells = [cell.text for cell in next(next(table.all("tbody")).all("tr")).all("td")]
+    assert (cells[0], cells[2], cells[-1]) == ("all", "99.0%", "yes")
+    assert cells[1].startswith(accuracy)
+
+
+def test_how_far_slices_lie_apart(made: Project, document: Element) -> None:
+    """The largest gap of accuracy between countries is that between the first and the last of the ranking."""
+    ended = made.evaljob("run", "--as-of", past.hours(96).isoformat(), "--no-push", "--output", "json")
+    wanted = {"model_version": "all", "slice": "country", "window": "2d_mature", "metric": "accuracy_ratio"}
+    values = [row["value"] for row in ended.results() if wanted.items() <= row.items()]
+    table = next(e for e in document.all("table") if "How far values" in next(e.all("caption")).text)
+    row = next(r for r in table.all("tr") if "Accuracy" in r.text)
+    assert f"{(max(values) - min(values)) * 100:.1f} points" in row.text
 
 
 def test_stale_results_are_called_stale(made: Project) -> None:
@@ -189,7 +225,7 @@ def test_before_the_first_run(project: Project) -> None:
     (project.folder / "state.db").unlink()
     document = told(project)
     assert next(document.all("h1")).text == "m: never evaluated"
-    assert "Run `evaljob run`, and `evaljob backfill` for its past." in document.text
+    assert "Run evaljob run, and evaljob backfill for its past." in document.text
     assert not (project.folder / "state.db").exists()
 
 
@@ -436,6 +472,7 @@ def test_the_page_is_made_once_for_each_state(project: Project) -> None:
     assert calls.read_text() == "xx"
 
 
+@pytest.mark.timeout(300)  # its process gives way to all others
 def test_the_page_is_the_report(project: Project) -> None:
     """Made by the command itself; 503 with the reason where it cannot be, and the next request tries again."""
     served = pages.Page(past.config(project))

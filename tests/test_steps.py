@@ -1,7 +1,7 @@
 """The property the design rests on: stepping gives what counting afresh gives, cell for cell, on every engine."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evaljob.database import connect
 from evaljob.state import from_bytes, to_bytes
-from tests.logs import STAMP, TEXT, create, drop, evaluation, full, plan, stepped, utc
+from tests.logs import STAMP, TEXT, at, create, drop, evaluation, full, label, plan, prediction, stepped, utc, window
 from tests.worlds import World, instants, worlds
 
 CLASSES: dict[str, sa.types.TypeEngine[Any]] = {
@@ -51,6 +51,26 @@ def test_steps_equal_full_counts(engine: sa.Engine, examples: int, tmp_path: Pat
                 assert cells.identical(full(connection, of, utc(after)))
 
     holds()
+
+
+@pytest.mark.parametrize("engine", EXAMPLES, indirect=True)
+def test_steps_over_the_horizon(engine: sa.Engine, tmp_path: Path) -> None:
+    """With a lag of at most half an hour, a window of three hours knows no row older than three and a half.
+
+    So at 12:40 the prediction of 09:00 is forgotten, and the one of 11:30 becomes the first of its request.
+    """
+    create(engine, "predictions", [prediction("a", "09:00", 1, 0.9), prediction("a", "11:30", 0, 0.2)])
+    create(engine, "labels", [label("a", "11:40", 0)])
+    windows = (window("3h", on="predicted_at"),)
+    evaluated = evaluation(tmp_path, windows=windows, max_lag=timedelta(minutes=30))
+    before, after = utc(at("12:20")), utc(at("12:40"))
+    with engine.connect() as connection:
+        of = plan(connection, evaluated)
+        cells = full(connection, of, before)
+        assert cells.frame.empty
+        expected = full(connection, of, after)
+        assert not expected.frame.empty
+        assert stepped(connection, of, cells, before, after).identical(expected)
 
 
 def _write(engine: sa.Engine, world: World) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from evaljob.config.change import Change
 from evaljob.config.document import parse
 from evaljob.config.environment import interpolate
 from evaljob.config.explain import problems
@@ -25,6 +26,7 @@ from evaljob.errors import ConfigError
 
 __all__ = [
     "Calibration",
+    "Change",
     "Config",
     "Costs",
     "Database",

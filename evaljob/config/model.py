@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from evaljob.config import prices
+from evaljob.config.change import Change
 from evaljob.config.places import SqlFile
 from evaljob.config.prices import Costs
 from evaljob.config.section import Section
@@ -105,6 +106,7 @@ class EvaluationKeys(Section):
     max_slice_values: Whole = Field(default=50, ge=1)
     confidence: Number = Field(default=0.95, gt=0.5, lt=1)
     metrics: Metrics = Metrics()
+    change: Change = Change()
     mlflow: Deployment = Deployment()
 
     @field_validator("positive_label")

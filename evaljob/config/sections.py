@@ -2,19 +2,26 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from evaljob.config.places import DatabaseUrl, File, GatewayUrl, TrackingUri
 from evaljob.config.section import Login, Section
-from evaljob.config.values import Cron, Duration, GroupingValue, Name, PositiveDuration, Timezone, Whole
+from evaljob.config.values import Cron, Duration, GroupingValue, MemorySize, Name, PositiveDuration, Timezone, Whole
 
 
 class Database(Section):
-    """The database that the logs live in. `statement_timeout` bounds one statement: one that waits for a lock ends."""
+    """The database that the logs live in. `statement_timeout` bounds one statement: one that waits for a lock ends.
+
+    `accelerate`: full counts of a row store are done in DuckDB. `memory_limit` is how much DuckDB may take, None: 80%
+    of the machine's; the rest goes to files.
+    """
 
     url: DatabaseUrl = Field(examples=["sqlite:///logs.db"])
     statement_timeout: PositiveDuration = timedelta(hours=1)
+    accelerate: Literal["none", "duckdb"] = "none"
+    memory_limit: MemorySize | None = None
 
 
 class StateStore(Section):

@@ -15,6 +15,7 @@ from evaljob.statistics.bins import SCORE_UNIT, score_bin_edges
 
 _LONGEST_NAME = 200
 _RUN_REFERENCE = re.compile(r"[\w-]{1,256}|models:/[^/@]+(/[0-9]{1,9}|@[^/@]+)")
+_MEMORY_SIZE = re.compile(r"[1-9][0-9]{0,5}[MG]B")
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _LABEL_COLUMNS = ("request_id", "label", "labeled_at", "ingested_at")
 _PREDICTION_COLUMNS = ("request_id", "predicted_at", "prediction", "score", "latency_seconds", "ingested_at")
@@ -109,6 +110,12 @@ def _run_reference(value: str) -> str:
     return value
 
 
+def _memory_size(value: str) -> str:
+    if not _MEMORY_SIZE.fullmatch(value):
+        raise ValueError("must be a whole number with its unit, as in 512MB or 2GB")
+    return value
+
+
 def _cron(value: str) -> str:
     return cron.check(value)
 
@@ -126,6 +133,7 @@ def _timezone(value: str) -> str:
 Whole = Annotated[int, BeforeValidator(_no_boolean)]
 Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+MemorySize = Annotated[str, AfterValidator(_memory_size)]
 PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero)]
 Name = Annotated[str, AfterValidator(_name)]
 GroupingValue = Annotated[Name, AfterValidator(_grouping_value)]

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evaljob.dialect import grouping_mask
-from evaljob.join.measure import NULL_TEXT, integer, nameless, null_of, requests
+from evaljob.join.measure import NULL_TEXT, every_request, integer, nameless, null_of, requests
 from evaljob.join.partition import without_day
 from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
 from evaljob.join.resolve import affected, rows_of
@@ -30,7 +30,7 @@ CLASSES = ("label", "prediction")
 
 def full(plan: Plan, as_of: datetime) -> sa.Select[Any]:
     """The cells of every request, as known at `as_of`."""
-    rows = [*requests(plan, plan.predictions.rows, plan.labels.rows, as_of, 1), *nameless(plan, as_of, 1, None)]
+    rows = [*every_request(plan, as_of), *nameless(plan, as_of, 1, None)]
     return _counted(plan, sa.union_all(*rows).cte("evaluated"), signed=False)
 
 

@@ -29,7 +29,7 @@ from evaljob.join.plan import (
     parts,
     value_sums,
 )
-from evaljob.join.resolve import answered, exists, orphans, served
+from evaljob.join.resolve import answered, even, exists, orphans, rows_of, served, uneven
 from evaljob.source import Source, column_type
 from evaljob.statistics.bins import DURATION_GAMMA, SCORE_UNIT, score_bin_edges
 from evaljob.types import Kind
@@ -49,8 +49,7 @@ def requests(
     """One row a request inside a window, as known at `t`: where it counts and what it adds there."""
     first = served(plan, predictions, t)
     findable = plan.labels.rows if plan.indexed else labels
-    placed = _select(_Request(plan, answered(plan, first, findable, t), t).columns()).subquery()
-    yield _select(_numbered(plan, placed, sign)).where(_inside(placed))
+    yield _measured(plan, answered(plan, first, findable, t), t, sign)
     yield _rejected(
         plan,
         plan.labels,
@@ -59,6 +58,22 @@ def requests(
         t,
         sign,
     )
+
+
+def every_request(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
+    """The rows of `requests` for all requests there are: where nothing is found by an index, most need no ranking."""
+    if plan.indexed:
+        yield from requests(plan, plan.predictions.rows, plan.labels.rows, t, 1)
+        return
+    others = uneven(plan, t)
+    yield _measured(plan, even(plan, others, t), t, 1)
+    predictions, labels = (rows_of(others, plan, source, t, t) for source in (plan.predictions, plan.labels))
+    yield from requests(plan, predictions, labels, t, 1)
+
+
+def _measured(plan: Plan, resolved: sa.Subquery, t: datetime, sign: int) -> sa.Select[Any]:
+    placed = _select(_Request(plan, resolved, t).columns()).subquery()
+    return _select(_numbered(plan, placed, sign)).where(_inside(placed))
 
 
 def nameless(plan: Plan, t: datetime, sign: int, step: tuple[datetime, datetime] | None) -> Iterator[sa.Select[Any]]:

@@ -56,6 +56,7 @@ class Plan:
     """One evaluation over two logs on one kind of engine.
 
     `mysql`: its collations fold case and spaces. `indexed`: rows are found by an index on their id instead of a scan.
+    `repeats`: what a statement names once and uses several times is read as often.
     """
 
     evaluation: Evaluation
@@ -63,6 +64,7 @@ class Plan:
     labels: Source
     mysql: bool = False
     indexed: bool = True
+    repeats: bool = False
 
     @cached_property
     def on_predicted(self) -> Segments:

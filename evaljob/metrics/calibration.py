@@ -21,9 +21,9 @@ MERGED = {"uniform": calibration.uniform_bins, "quantile": calibration.quantile_
 def add(results: Results, scores: Scores) -> None:
     """Calibration errors, slope and test, Brier score and its parts, log loss, and the reliability diagram."""
     _add_errors(results, scores)
-    _add_recalibration(results, scores)
     _add_losses(results, scores)
     overall = scores.of(np.flatnonzero(results.series.overall))
+    _add_recalibration(results, overall)
     _add_strategies(results, overall)
     _add_diagram(results, _configured(results, overall.fine))
 
@@ -71,15 +71,18 @@ def _add_strategies(results: Results, scores: Scores) -> None:
 
 
 def _add_recalibration(results: Results, scores: Scores) -> None:
-    """Slope and intercept, and whether they could be 1 and 0: an observed level of significance has no interval."""
-    confidence, support = results.series.evaluation.confidence, scores.support
-    fit = recalibration.recalibrate(scores.fine)
+    """Slope and intercept, and whether they could be 1 and 0, of the slice `overall`.
+
+    An observed level of significance has no interval.
+    """
+    confidence, tell = results.series.evaluation.confidence, partial(results.measure, where=results.series.overall)
+    support, fit = scores.support, recalibration.recalibrate(scores.fine)
     interval = partial(recalibration.interval, fit.slope, fit.slope_error, confidence)
-    results.measure("calibration_slope", fit.slope, interval, support=support)
+    tell("calibration_slope", fit.slope, interval, support=support)
     interval = partial(recalibration.interval, fit.intercept, fit.intercept_error, confidence)
-    results.measure("calibration_intercept", fit.intercept, interval, support=support)
+    tell("calibration_intercept", fit.intercept, interval, support=support)
     verdict = recalibration.likelihood_ratio_test(scores.fine, fit)
-    results.measure("calibration_p_value", verdict.p_value, support=support)
+    tell("calibration_p_value", verdict.p_value, support=support)
 
 
 def _add_losses(results: Results, scores: Scores) -> None:

@@ -1,6 +1,6 @@
 """Results: one metric's value for one series, with its interval and its support, collected column by column."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -122,6 +122,17 @@ class Results:
             of = support if support is None or support.ndim == 1 else np.ascontiguousarray(support[:, i])
             tell(metric, columns[:, i], own, support=of, where=where, **{label: name})
 
+    def told(self, metric: str) -> Iterator[tuple[str, "Known"]]:
+        """A metric that was collected, of every series: once, or by class; of classes with a macro mean that alone."""
+        parts = [part for part in self._parts if part.texts["metric"] == metric]
+        classes = list(dict.fromkeys(part.texts["class"] for part in parts))
+        for class_ in ["macro"] if "macro" in classes else classes:
+            found = np.full((3, len(self.series)), np.nan)
+            for part in parts:
+                if part.texts["class"] == class_:
+                    found[:, part.series] = part.value, part.lower, part.upper
+            yield class_, Known(found[0], Interval(found[1], found[2]))
+
     def _limits(self, interval: Limits | None) -> Interval | None:
         return interval() if interval is not None and self.series.evaluation.metrics.intervals else None
 
@@ -172,6 +183,18 @@ class Results:
         lower, upper = (_of(limit, rows) for limit in limits)
         both = np.isfinite(lower) & np.isfinite(upper) & enough
         return np.where(both, lower, np.nan), np.where(both, upper, np.nan)
+
+
+class Known(NamedTuple):
+    """A metric of every series, (series,); NaN where it is not known."""
+
+    value: Values
+    interval: Interval
+
+    @classmethod
+    def exactly(cls, value: Values) -> "Known":
+        """Values that have no interval, because they are taken as they are."""
+        return cls(value, Interval(value, value))
 
 
 class _Told(NamedTuple):

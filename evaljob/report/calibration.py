@@ -3,9 +3,9 @@
 from evaljob.report import figures
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import Measure, positive
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Figure, Table, number_cell
 from evaljob.report.scores import Spread
-from evaljob.report.verdict import Judged
 
 _MEASURES = (
     Measure("expected_calibration_error", "Calibration error", "mean distance of score and observed frequency, by bin"),

@@ -68,11 +68,27 @@ def measures(evaluation: Evaluation) -> list[Measure]:
     return [_ACCURACY, *own, *_CALIBRATION, *_cost(evaluation)]
 
 
+def called(evaluation: Evaluation, metric: str) -> Measure:
+    """The measure of a metric; one that the report has no words for goes by its name."""
+    further = [Measure(name, title, "", kind, better) for name, title, kind, better in _FURTHER]
+    found = {measure.metric: measure for measure in (*further, *measures(evaluation))}
+    title = metric.removesuffix("_ratio").replace("_", " ").capitalize()
+    return found.get(metric, Measure(metric, title, "", "percent" if metric.endswith("_ratio") else "score"))
+
+
 def positive(evaluation: Evaluation) -> str:
     """The name of a binary task's positive class."""
     return class_name(evaluation.positive_label)
 
 
+_FURTHER = (  # that have no tile: name, title, kind, which way is better
+    ("calibration_bias", "Bias", "percent", NEITHER),
+    ("label_coverage_ratio", "Label coverage", "percent", NEITHER),
+    ("log_loss", "Log loss", "score", LOWER),
+    ("predicted_ratio", "Predicted positive", "percent", NEITHER),
+    ("prediction_failures_ratio", "Failures", "percent", LOWER),
+    ("prevalence_ratio", "Prevalence", "percent", NEITHER),
+)
 _ACCURACY = Measure("accuracy_ratio", "Accuracy", "the share of labeled requests predicted right", "percent")
 _MULTICLASS = (
     Measure("f1_ratio", "F1, macro", "precision and recall in one, averaged over the classes", "percent",

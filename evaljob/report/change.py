@@ -1,20 +1,21 @@
 """Differences of two numbers from requests that have nothing in common: another window, or another version."""
 
-import math
-from dataclasses import dataclass
-from statistics import NormalDist
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from scipy.stats import false_discovery_control
+import numpy as np
 
 from evaljob.report.catalogue import HIGHER, NEITHER, Measure
 from evaljob.report.numbers import Number
+from evaljob.statistics.differences import difference_interval, p_value, significant
+from evaljob.statistics.intervals import Interval
 
 
 @dataclass(frozen=True)
 class Change:
     """How a measure moved from one number to another: `difference` has the interval of `after - before`.
 
-    `p_value` is the probability of a difference at least as large by chance alone; 1 where nothing can be said.
+    `p_value` is the probability of a difference at least as large by chance alone; NaN where nothing can be said.
     """
 
     measure: Measure
@@ -40,33 +41,21 @@ class Change:
 
 
 def change(measure: Measure, before: Number, after: Number, confidence: float) -> Change:
-    """The difference with the interval made from the two numbers' own.
-
-    `d -+ sqrt(distance^2 + distance^2)` of the distances to the limits that face each other; independent requests.
-    Source: Newcombe (1998), Statistics in Medicine 17, method 10; for other measures Zou and Donner (2008), Statistics
-    in Medicine 27 ("MOVER"). The p-value takes the interval's side towards zero for a normal's.
-    """
-    if not (before.bounded and after.bounded):
-        return Change(measure, before, after, Number(after.value - before.value), 1.0)
-    d = after.value - before.value
-    below = math.hypot(after.value - after.lower, before.upper - before.value)
-    above = math.hypot(after.upper - after.value, before.value - before.lower)
-    towards_zero = below if d > 0 else above
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    standard = 0.0 if d == 0 else abs(d) * z / towards_zero if towards_zero else math.inf
-    p = 2 * NormalDist().cdf(-standard)
-    return Change(measure, before, after, Number(d, d - below, d + above, after.support), p)
+    """The difference with the interval made from the two numbers' own (statistics.differences)."""
+    limits = difference_interval(*_bounded(after), *_bounded(before))
+    difference = np.array([after.value - before.value])
+    p = p_value(difference, limits, confidence)
+    told = Number(float(difference[0]), float(limits.lower[0]), float(limits.upper[0]), after.support)
+    return Change(measure, before, after, told, float(p[0]))
 
 
-def judged(changes: list[Change], confidence: float) -> list[Change]:
-    """Which of several changes are shown, with at most `1 - confidence` of those expected to be chance.
+def judged(changes: Sequence[Change], confidence: float) -> list[Change]:
+    """Which of several changes are shown when all are looked at; at most `1 - confidence` of those are chance."""
+    p = np.array([found.p_value for found in changes])
+    shown = significant(p, np.zeros(len(p)), 1 - confidence)
+    return [replace(found, significant=bool(s == 1)) for found, s in zip(changes, shown, strict=True)]
 
-    Source: Benjamini and Hochberg (1995), Journal of the Royal Statistical Society B 57.
-    """
-    if not changes:
-        return []
-    adjusted = false_discovery_control([found.p_value for found in changes])
-    return [
-        Change(c.measure, c.before, c.after, c.difference, c.p_value, significant=bool(q <= 1 - confidence))
-        for c, q in zip(changes, adjusted, strict=True)
-    ]
+
+def _bounded(number: Number) -> tuple[np.ndarray, Interval]:
+    value, lower, upper = (np.array([x]) for x in (number.value, number.lower, number.upper))
+    return value, Interval(lower, upper)

@@ -3,8 +3,8 @@
 from evaljob.metrics.classification import MACRO, WEIGHTED
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import Measure
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Scale, Table, number_cell
-from evaljob.report.verdict import Judged
 
 _PER_CLASS = (
     Measure("precision_ratio", "Precision", "", "percent"),
@@ -24,7 +24,8 @@ def block(judged: Judged) -> Block | None:
 
 def _confusion(judged: Judged) -> Table | None:
     """The counts as they were published, a row a label."""
-    counts = judged.numbers.pairs("confusion", judged.total, "class", "predicted")
+    told = judged.numbers.labeled("confusion", judged.total)
+    counts = {(labels["class"], labels["predicted"]): number for labels, number in told}
     classes = list(dict.fromkeys(label for label, _ in counts))
     totals = {label: sum(counts[label, said].value for said in classes) for label in classes}
     if not sum(totals.values()):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from evaljob.report import numbers as n
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Table
-from evaljob.report.verdict import Judged
 
 
 def block(judged: Judged) -> Block | None:

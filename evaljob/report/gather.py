@@ -20,11 +20,11 @@ from evaljob.database import connect, reason
 from evaljob.errors import ConfigError, EvaluationError
 from evaljob.history import Block, Selection
 from evaljob.metrics.series import ALL, OVERALL, Series, series_of
+from evaljob.past import EARLIER
 from evaljob.report.catalogue import measures
 from evaljob.state import STATE, State, Store
 
 POINTS = 160  # of a trend: more cannot be told apart on the page
-_TOLERANCE = 0.25  # of its length that the window before may lie further back
 _TRENDS = ("support", "label_coverage_ratio")
 
 
@@ -120,7 +120,7 @@ def _before(evaluation: Evaluation, instants: Sequence[datetime]) -> datetime | 
     """The last instant at which the main window ended before it begins now."""
     length = next(w.length for w in evaluation.windows if w.name == main_window(evaluation))
     latest = instants[-1] - length
-    earlier = [instant for instant in instants if latest - length * _TOLERANCE <= instant <= latest]
+    earlier = [instant for instant in instants if latest - length / EARLIER <= instant <= latest]
     return earlier[-1] if earlier else None
 
 

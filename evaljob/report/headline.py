@@ -4,9 +4,9 @@ from evaljob.metrics.series import ALL
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import Measure, main_measure, measures
 from evaljob.report.change import Change
+from evaljob.report.judged import Judged
 from evaljob.report.numbers import Number, Series
 from evaljob.report.parts import Block, Cell, Scale, Table, Tile, number_cell
-from evaljob.report.verdict import Judged
 from evaljob.window import Window
 
 

@@ -74,19 +74,14 @@ class Numbers:
         wanted = tuple(labels.get(name, labels.get(f"{name}_", "")) for name in self._labels)
         return self._found.get((metric, series), {}).get(wanted, NOTHING)
 
-    def by(self, metric: str, series: Series, label: str) -> dict[str, Number]:
-        """All numbers of a metric by one of its own labels, in the order in which they were evaluated."""
-        if label not in self._labels:
-            return {}
-        place = self._labels.index(label)
-        return {further[place]: number for further, number in self._found.get((metric, series), {}).items()}
+    def labeled(self, metric: str, series: Series) -> list[tuple[Mapping[str, str], Number]]:
+        """All numbers of a metric with its own labels, in the order in which they were evaluated."""
+        found = self._found.get((metric, series), {}).items()
+        return [(dict(zip(self._labels, own, strict=True)), number) for own, number in found]
 
-    def pairs(self, metric: str, series: Series, first: str, second: str) -> dict[tuple[str, str], Number]:
-        """The same by two of its own labels."""
-        if not {first, second} <= set(self._labels):
-            return {}
-        i, j = (self._labels.index(label) for label in (first, second))
-        return {(own[i], own[j]): number for own, number in self._found.get((metric, series), {}).items()}
+    def by(self, metric: str, series: Series, label: str) -> dict[str, Number]:
+        """The same by one of the labels."""
+        return {labels.get(label, ""): number for labels, number in self.labeled(metric, series)}
 
     def series(self, metric: str) -> Iterator[Series]:
         """The series that have a metric."""

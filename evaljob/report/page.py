@@ -1,21 +1,37 @@
 """One page from the material: what the template is given, and what comes out of it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from evaljob.config import Config
 from evaljob.gauges import release
 from evaljob.metrics.scores import scores_of
-from evaljob.report import appendix, calibration, confusion, errors, headline, missing, slices, thresholds, trends
+from evaljob.report import (
+    appendix,
+    books,
+    calibration,
+    confusion,
+    errors,
+    headline,
+    labels,
+    references,
+    slices,
+    thresholds,
+    trends,
+)
 from evaljob.report import numbers as n
+from evaljob.report.findings import Finding, Tone, findings
 from evaljob.report.gather import Material, Sql, total_of
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Table, Tile
 from evaljob.report.scores import Spread
-from evaljob.report.verdict import Finding, Judged, Tone, answer, findings, first_sentence, freshness, status
+from evaljob.report.verdict import answer, first_sentence, freshness, status
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,7 @@ def render(config: Config, materials: Sequence[Material], sql: Sql, now: datetim
         loader=PackageLoader("evaljob.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["coded"] = _coded
     return environment.get_template("page.html.j2").render(
         answer=answer(list(materials)),
         models=models,
@@ -60,6 +77,11 @@ def render(config: Config, materials: Sequence[Material], sql: Sql, now: datetim
         sql_problem=sql.problem,
         version=release(),
     )
+
+
+def _coded(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  (escaped before)
 
 
 def _model(material: Material, sql: Sql, id_: str, days: int) -> Model:
@@ -95,8 +117,9 @@ def _blocks(judged: Judged, days: int) -> list[Block]:
         headline.by_window(judged),
         *_of_outcomes(judged),
         slices.block(judged),
-        missing.labels(judged),
-        missing.books(judged),
+        references.block(judged),
+        labels.block(judged),
+        books.block(judged),
     ]
     return [block for block in found if block is not None]
 

@@ -91,7 +91,10 @@ class Scale:
         known = [x for number in numbers if number.defined for x in _ends(number)]
         self.low, self.high = (min(known), max(known)) if known else (0.0, 1.0)
         margin = (self.high - self.low) * 0.04 or 0.5
+        shares = self.low >= 0 and self.high <= 1
         self.low, self.high = self.low - margin, self.high + margin
+        if shares:
+            self.low, self.high = max(self.low, 0.0), min(self.high, 1.0)
         self.reference = None if reference is None or not reference.defined else self._at(reference.value)
 
     def heading(self, measure: Measure) -> str:

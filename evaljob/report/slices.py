@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from evaljob.metrics.series import ALL, OVERALL
 from evaljob.report import numbers as n
-from evaljob.report.catalogue import HIGHER, Measure, main_measure, measures
+from evaljob.report.catalogue import HIGHER, Measure, called, main_measure, measures
+from evaljob.report.judged import Judged
 from evaljob.report.numbers import Number, Series
 from evaljob.report.parts import Block, Cell, Scale, Table, number_cell
-from evaljob.report.verdict import Judged
 
 MOST = 15
+_RATIO = Measure("slice_ratio", "", "")
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,8 @@ def block(judged: Judged) -> Block | None:
         notes.append(
             f"{len(known) - MOST} more do better than those shown: `evaljob run` and Prometheus have them all."
         )
-    return Block(
-        "slices", "Slices", intro, tables=[_table(judged, measure, known[:MOST])] if known else [], notes=notes
-    )
+    ranked = [_table(judged, measure, known[:MOST])] if known else []
+    return Block("slices", "Slices", intro, tables=[*ranked, *_gaps(judged)], notes=notes)
 
 
 def _slices(judged: Judged) -> list[_Slice]:
@@ -81,6 +81,19 @@ def _table(judged: Judged, measure: Measure, known: list[_Slice]) -> Table:
         row += [number_cell(cost, s.cost)] if cost is not None else []
         rows.append(row)
     return Table(f"Slices by {measure.title.lower()}", head, rows, "bars")
+
+
+def _gaps(judged: Judged) -> list[Table]:
+    """How unlike the values of a slice are: what notions of fairness ask."""
+    rows = []
+    for labels, gap in judged.numbers.labeled("slice_gap", judged.total):
+        of = called(judged.evaluation, labels["of"])
+        ratio = judged.numbers.get("slice_ratio", judged.total, of=labels["of"], column=labels["column"])
+        if gap.defined:
+            told = Cell(of.distance(gap.value), n.interval(n.percent, gap).replace("%", ""))
+            rows.append([Cell(n.name(labels["column"]), of.title), told, number_cell(_RATIO, ratio)])
+    head = ["Slice", "Largest gap", "Smallest ratio"]
+    return [Table("How far values of a slice lie apart", head, rows, "books")] if rows else []
 
 
 def _shares(judged: Judged, s: _Slice) -> list[Cell]:

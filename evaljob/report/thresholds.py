@@ -8,8 +8,8 @@ from evaljob.metrics.thresholds import cost_curve
 from evaljob.report import figures
 from evaljob.report import numbers as n
 from evaljob.report.gather import total_of
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Figure, Table
-from evaljob.report.verdict import Judged
 from evaljob.statistics.arrays import Floats, ratio
 from evaljob.statistics.costs import outcomes_at, thresholds
 

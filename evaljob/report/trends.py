@@ -10,9 +10,9 @@ from evaljob.metrics.series import ALL
 from evaljob.report import numbers as n
 from evaljob.report.catalogue import Measure, measures
 from evaljob.report.figures import trend
-from evaljob.report.figures.charts import Line
+from evaljob.report.figures.trends import Line
+from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Figure, Table
-from evaljob.report.verdict import Judged
 from evaljob.state import from_microseconds
 
 MOST_VERSIONS = 2

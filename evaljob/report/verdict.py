@@ -1,110 +1,31 @@
 """Is it fine? In words that say no more than the numbers, their intervals and their support."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Literal
 
-from evaljob.config import Config, Evaluation
-from evaljob.metrics.series import ALL
+from evaljob.config import Config
 from evaljob.report import numbers as n
-from evaljob.report.catalogue import HIGHER, Measure, main_measure, measures
-from evaljob.report.change import Change, change, judged
-from evaljob.report.gather import Material, main_window
-from evaljob.report.numbers import Number, Numbers, Series
+from evaljob.report.catalogue import Measure, main_measure
+from evaljob.report.change import Change
+from evaljob.report.findings import Finding, Tone
+from evaljob.report.gather import Material
+from evaljob.report.judged import Judged
+from evaljob.report.numbers import Number
 from evaljob.schedule import main_trigger
 from evaljob.window import Window
 
-Tone = Literal["bad", "warn", "good", "note"]
-
-MOST_SLICES = 3
+MOST_NAMED = 3
 LATE_RUNS = 3  # a report is stale when so many runs have been due since its instant
-_FULL = 0.995
 _STATUS: dict[str, tuple[Tone, str]] = {
     "worse": ("bad", "Worse than before"),
     "mixed": ("warn", "Better in some, worse in others"),
+    "short": ("bad", "Short of what is set"),
     "better": ("good", "Better than before"),
-    "steady": ("good", "No change shown"),
+    "met": ("good", "Meets what is set"),
+    "steady": ("note", "No change shown"),
     "alone": ("note", "Nothing to compare with yet"),
     "unknown": ("note", "Too few labels to tell"),
     "never": ("note", "Never evaluated"),
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence that a number bears out."""
-
-    tone: Tone
-    text: str
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The material of a model that was evaluated, with what follows from it."""
-
-    material: Material
-    id: str = "model"  # what the ids of its parts of the page begin with
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """What is evaluated."""
-        return self.material.evaluation
-
-    @property
-    def window(self) -> Window:
-        """The window that is told of first."""
-        name = main_window(self.evaluation)
-        return next(window for window in self.evaluation.windows if window.name == name)
-
-    @cached_property
-    def total(self) -> Series:
-        """All rows of that window."""
-        return Series(self.window.name)
-
-    @cached_property
-    def numbers(self) -> Numbers:
-        """The results."""
-        assert self.material.results is not None  # noqa: S101  (who judges has looked)
-        return Numbers(self.material.results)
-
-    @cached_property
-    def main(self) -> Number:
-        """The number of the first sentence."""
-        return main_measure(self.evaluation).of(self.numbers, self.total)
-
-    @cached_property
-    def support(self) -> int:
-        """The labeled requests behind it."""
-        return int(self.numbers.get("support", self.total).value)
-
-    @cached_property
-    def versions(self) -> list[str]:
-        """The versions that occur in the window, by support."""
-        found = [s for s in self.numbers.series("support") if s == Series(self.total.window, s.version)]
-        support = {s.version: self.numbers.get("support", s).value for s in found if s.version != ALL}
-        return sorted((v for v in support if support[v] > 0), key=lambda v: (-support[v], v))
-
-    @cached_property
-    def changes(self) -> list[Change]:
-        """What moved since the window before."""
-        if self.material.before is None:
-            return []
-        before, confidence = Numbers(self.material.before), self.evaluation.confidence
-        pairs = [(m, m.of(before, self.total), m.of(self.numbers, self.total)) for m in measures(self.evaluation)]
-        known = [change(m, old, new, confidence) for m, old, new in pairs if old.bounded and new.bounded]
-        return judged(known, confidence)
-
-    @property
-    def status(self) -> str:
-        """A key of the statuses."""
-        if not self.main.defined:
-            return "unknown"
-        if not self.changes:
-            return "alone"
-        worse, better = (any(getattr(c, name) for c in self.changes) for name in ("worse", "improved"))
-        return "mixed" if worse and better else "worse" if worse else "better" if better else "steady"
 
 
 def status(material: Material) -> tuple[Tone, str]:
@@ -120,9 +41,12 @@ def answer(materials: list[Material]) -> str:
     worse = [n.name(m.evaluation.model) for m, s in zip(materials, found, strict=True) if s in ("worse", "mixed")]
     if worse:
         verb = "does" if len(worse) == 1 else "do"
-        who = n.listed(worse) if len(worse) <= MOST_SLICES else f"{len(worse)} of {len(found)} models"
+        who = n.listed(worse) if len(worse) <= MOST_NAMED else f"{len(worse)} of {len(found)} models"
         return f"{who} {verb} worse than before"
-    if all(s in ("steady", "better") for s in found):
+    short = [n.name(m.evaluation.model) for m, s in zip(materials, found, strict=True) if s == "short"]
+    if short:
+        return f"{n.listed(short)} {'falls' if len(short) == 1 else 'fall'} short of what is set"
+    if all(s in ("steady", "better", "met") for s in found):
         return "No model is shown to do worse than before"
     return "Not every model can be judged yet"
 
@@ -139,14 +63,6 @@ def first_sentence(judged_: Judged) -> str:
     told = _told(measure, main, support, judged_.evaluation.confidence)
     moved = next((c for c in judged_.changes if c.measure == measure), None)
     return f"{told}{_moved(moved, window) if moved else ''}."
-
-
-def findings(judged_: Judged) -> list[Finding]:
-    """Everything worth a sentence, the most pressing first."""
-    found = [*_of_changes(judged_), *_of_versions(judged_), *_of_slices(judged_), *_of_scores(judged_)]
-    found += [*_of_missing(judged_)]
-    order: list[Tone] = ["bad", "warn", "note", "good"]
-    return sorted(found, key=lambda finding: order.index(finding.tone))
 
 
 def freshness(config: Config, as_of: datetime, now: datetime) -> Finding | None:
@@ -168,101 +84,7 @@ def _told(measure: Measure, main: Number, support: int, confidence: float) -> st
 def _moved(moved: Change, window: Window) -> str:
     before = f"in the {n.span(window.length)} before"
     if not moved.significant:
-        return f"; not shown to differ from the {moved.measure.told(moved.before.value)} {before}"
+        told, bounds = moved.measure.told(moved.before.value), moved.measure.distances(moved.difference)
+        return f"; not shown to differ from the {told} {before} ({bounds})"
     word = "more" if moved.difference.value > 0 else "less"
     return f", {moved.measure.distance(moved.difference.value)} {word} than {before}"
-
-
-def _of_changes(judged_: Judged) -> Iterator[Finding]:
-    for c in judged_.changes:
-        if c.significant:
-            tone: Tone = "bad" if c.worse else "good" if c.improved else "note"
-            yield Finding(tone, _went(c))
-    steady = [c.measure.title for c in judged_.changes if not c.significant]
-    if steady:
-        yield Finding("note", f"No change shown: {n.listed(steady)}.")
-
-
-def _went(c: Change) -> str:
-    measure, verb = c.measure, "rose" if c.difference.value > 0 else "fell"
-    from_to = f"from {measure.told(c.before.value)} to {measure.told(c.after.value)}"
-    by = f"{measure.distance(c.difference.value)} ({measure.distances(c.difference)})"
-    return f"{measure.title} {verb} {from_to}, by {by}."
-
-
-def _of_versions(judged_: Judged) -> Iterator[Finding]:
-    """The largest version against each other one."""
-    measure, confidence = main_measure(judged_.evaluation), judged_.evaluation.confidence
-    told = [(v, measure.of(judged_.numbers, Series(judged_.total.window, v))) for v in judged_.versions]
-    told = [(v, number) for v, number in told if number.bounded]
-    if len(told) < 2:  # noqa: PLR2004
-        return
-    best, *others = sorted(told, key=lambda found: -measure.better * found[1].value)
-    for c, (version, _) in zip(
-        judged([change(measure, best[1], number, confidence) for _, number in others], confidence), others, strict=True
-    ):
-        if c.worse:
-            numbers = f"{measure.told(c.after.value)} against {measure.told(c.before.value)}"
-            yield Finding(
-                "bad",
-                f"Version {n.name(version)} does worse than {n.name(best[0])}: {measure.title.lower()} {numbers}, "
-                f"{measure.distance(c.difference.value)} apart ({_apart(c)}).",
-            )
-
-
-def _apart(c: Change) -> str:
-    low, high = sorted((abs(c.difference.lower), abs(c.difference.upper)))
-    return f"{c.measure.distance(low).removesuffix(' points')} to {c.measure.distance(high)}"
-
-
-def _of_slices(judged_: Judged) -> Iterator[Finding]:
-    """Slices whose interval lies wholly on the bad side of that of all rows."""
-    measure, total = main_measure(judged_.evaluation), judged_.main
-    if not total.bounded:
-        return
-    found = []
-    for series in judged_.numbers.series(measure.metric):
-        number = measure.of(judged_.numbers, series)
-        if series.slice == "overall" or series.version != ALL or series.window != judged_.total.window:
-            continue
-        if number.bounded and _beyond(measure, number, total):
-            found.append((series, number))
-    found.sort(key=lambda pair: measure.better * pair[1].value)
-    for series, number in found[:MOST_SLICES]:
-        label = f"{n.name(series.slice)} = {n.name(series.value)}"
-        bounds = n.interval(measure.form, number)
-        yield Finding("warn", f"{label} does worse than the whole: {measure.title.lower()} "
-                              f"{measure.told(number.value)} ({bounds}) over {number.support:,}.")  # fmt: skip
-    if len(found) > MOST_SLICES:
-        yield Finding("warn", f"{len(found) - MOST_SLICES} more slices do worse than the whole.")
-
-
-def _beyond(measure: Measure, number: Number, total: Number) -> bool:
-    return number.upper < total.lower if measure.better == HIGHER else number.lower > total.upper
-
-
-def _of_scores(judged_: Judged) -> Iterator[Finding]:
-    bias = judged_.numbers.get("calibration_bias", judged_.total)
-    if not bias.bounded:
-        return
-    if bias.lower <= 0 <= bias.upper:
-        yield Finding("note", f"Scores are neither too high nor too low on average, within {_within(bias)}.")
-        return
-    way = "high" if bias.value > 0 else "low"
-    low, high = sorted((abs(bias.lower), abs(bias.upper)))
-    bounds = f"{n.points(low).removesuffix(' points')} to {n.points(high)}"
-    yield Finding("warn", f"Scores are too {way}: {n.points(bias.value)} on average ({bounds}).")
-
-
-def _within(bias: Number) -> str:
-    return n.points(max(abs(bias.lower), abs(bias.upper)))
-
-
-def _of_missing(judged_: Judged) -> Iterator[Finding]:
-    coverage = judged_.numbers.get("label_coverage_ratio", judged_.total)
-    if coverage.defined and coverage.value < _FULL:
-        without = n.percent(1 - coverage.value)
-        yield Finding("note", f"{without} of the predictions have no label, and are in none of these numbers.")
-    failures = judged_.numbers.get("prediction_failures_ratio", judged_.total)
-    if failures.defined and failures.value > 0:
-        yield Finding("note", f"{n.percent(failures.value)} of the predictions failed.")

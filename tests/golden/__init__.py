@@ -75,6 +75,7 @@ def plan_for(name: str) -> Plan:
         ),
         Source("labels", Path("labels.sql"), f"SELECT {', '.join(labels)} FROM ml.labels", labels, day),
         indexed=False,
+        repeats=name in ("databricks", "spark"),
     )
 
 

@@ -8,7 +8,7 @@ from evaljob.report.figures.charts import (
     reliability,
     scores,
     threshold_rates,
-    trend,
 )
+from evaljob.report.figures.trends import trend
 
 __all__ = ["Chart", "Curve", "cost_by_threshold", "label_lag", "reliability", "scores", "threshold_rates", "trend"]

@@ -1,56 +1,19 @@
 """The kinds of figures. Each takes numbers and gives SVG; what it shows stands beside it in words and in a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from evaljob.report.figures.canvas import INK, LINE, MUTED, ONE, PAPER, SOFT, THREE, TWO, Chart
-from evaljob.report.numbers import Form, money, percent, seconds
+from evaljob.report.figures.axes import shares, timed
+from evaljob.report.figures.canvas import INK, LINE, MUTED, ONE, PAPER, SOFT, TWO, Chart
+from evaljob.report.numbers import Form, money
 from evaljob.statistics.arrays import Floats, Integers, Numbers
 from evaljob.statistics.reliability import Diagram as Fit
 
-_VERSIONS = (ONE, TWO, THREE)
-_DAY = 86_400.0
-_LONGEST = 9  # letters beside a line
-_SMALL = 2.3  # inches: the height of a trend
-_SHOWN = (4, 96)  # percentiles of a version's values that a trend makes room for
-_LAGS = (1.0, 60.0, 3600.0, 86_400.0, 604_800.0, 2_592_000.0, 31_536_000.0)
-_SQUARE = 3.6
-_STRIP = 0.12  # of the height of a reliability diagram: where the scores lie
-
-
-@dataclass(frozen=True)
-class Line:
-    """A value over time; NaN where it is undefined, and in the bounds where it has no interval."""
-
-    name: str
-    times: Sequence[datetime]
-    value: Floats
-    lower: Floats
-    upper: Floats
-
-
-def trend(name: str, total: Line, versions: Sequence[Line], form: Form) -> str:
-    """A value over time with its band, and beside it the versions'."""
-    chart = Chart(name)
-    with chart.drawing(_SMALL, beside=52, labeled=False) as axes:
-        times = _days(total.times)
-        axes.fill_between(times, total.lower, total.upper, color=SOFT, linewidth=0)
-        for line, colour in zip(versions, _VERSIONS, strict=False):
-            axes.plot(_days(line.times), line.value, color=colour, linewidth=1.2)
-        axes.plot(times, total.value, color=INK, linewidth=2.0)
-        axes.set_xlim(times[0], times[-1])
-        _limit(axes, total, versions)
-        _mark_ends(axes, [(total, INK), *zip(versions, _VERSIONS, strict=False)])
-        _dated(axes)
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: form(y)))
-    return chart.svg
+_SQUARE = 3.6  # inches: the height of a reliability diagram
+_STRIP = 0.12  # of that height: where the scores lie
 
 
 @dataclass(frozen=True)
@@ -94,7 +57,7 @@ def reliability(name: str, diagram: Diagram) -> str:
             markersize=4.5, linewidth=1.2, zorder=5,
         )  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="score", ylabel="observed frequency")
-        _shares(axes, "both")
+        shares(axes, "both")
     return chart.svg
 
 
@@ -110,9 +73,9 @@ def scores(name: str, edges: Floats, counts: Mapping[str, Numbers], *, logarithm
             axes.set_xscale("log")
         else:
             axes.set_xlim(0, 1)
-            _shares(axes, "x")
+            shares(axes, "x")
         axes.set(xlabel="score", ylabel="share of the label's requests")
-        _shares(axes, "y")
+        shares(axes, "y")
         axes.set_ylim(bottom=0)
         axes.legend(loc="best")
     return chart.svg
@@ -122,10 +85,10 @@ def threshold_rates(name: str, thresholds: Floats, curves: Mapping[str, Floats])
     """Rates at every threshold."""
     chart = Chart(name)
     with chart.drawing() as axes:
-        for (label, values), colour in zip(curves.items(), _VERSIONS, strict=False):
+        for (label, values), colour in zip(curves.items(), (ONE, TWO), strict=True):
             axes.plot(thresholds, values, color=colour, linewidth=1.8, label=label)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="threshold")
-        _shares(axes, "both")
+        shares(axes, "both")
         axes.legend(loc="best")
     return chart.svg
 
@@ -156,84 +119,35 @@ def cost_by_threshold(name: str, curve: Curve, made: float, cheapest: float, for
         axes.set(xlim=(0, 1), xlabel="threshold")
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: form(y)))
-        _shares(axes, "x")
+        shares(axes, "x")
         axes.legend(loc="best")
     return chart.svg
 
 
-def label_lag(name: str, lags: Floats, share: Floats, band: tuple[Floats, Floats] | None = None) -> str:
-    """The share of labels that came within a time, on a logarithmic axis."""
+@dataclass(frozen=True)
+class Arrival:
+    """The share of predictions that have their label by a time, with its interval."""
+
+    times: Floats
+    share: Floats
+    lower: Floats
+    upper: Floats
+
+
+def label_lag(name: str, lags: Floats, share: Floats, arrival: Arrival | None = None) -> str:
+    """The share of labels that came within a time, and of predictions, on a logarithmic axis."""
     chart = Chart(name)
     with chart.drawing() as axes:
         shown = np.maximum(lags, 1.0)
-        if band is not None:
-            axes.fill_between(shown, *band, step="post", color=SOFT, linewidth=0)
-        axes.step(shown, share, where="post", color=ONE, linewidth=1.8)
-        axes.set_xscale("log")
-        low, high = shown.min(), max(shown.max(), shown.min() * 10)
-        ticks = [lag for lag in _LAGS if low / 3 <= lag <= high * 1.5]
-        axes.set(xlim=(low * 0.9, high * 1.1), ylim=(0, 1.02), xlabel="time after the prediction")
-        axes.xaxis.set_major_locator(FixedLocator(ticks))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x).replace(".0", "")))
+        style = {"color": ONE} if arrival is None else {"color": MUTED, "linestyle": (0, (4, 2))}
+        axes.step(shown, share, where="post", linewidth=1.6, label="of the labels that came", **style)
+        if arrival is not None:
+            times = np.maximum(arrival.times, 1.0)
+            axes.fill_between(times, arrival.lower, arrival.upper, step="post", color=SOFT, linewidth=0)
+            axes.step(times, arrival.share, where="post", color=ONE, linewidth=1.8, label="of all predictions")
+            axes.legend(loc="upper left")
+        timed(axes, shown.min(), max(shown.max(), shown.min() * 10))
+        axes.set(ylim=(0, 1.02), xlabel="time after the prediction")
         axes.grid(visible=True, axis="both")
-        _shares(axes, "y")
+        shares(axes, "y")
     return chart.svg
-
-
-def _limit(axes: Axes, total: Line, versions: Sequence[Line]) -> None:
-    """All of the total and its band, but not the first points of a version, which rest on few labels."""
-    shown = [total.value, total.lower, total.upper]
-    shown += [np.nanpercentile(line.value, _SHOWN) for line in versions if not np.isnan(line.value).all()]
-    low, high = np.nanmin(np.concatenate(shown)), np.nanmax(np.concatenate(shown))
-    margin = 0.06 * (high - low) or 0.5
-    axes.set_ylim(low - margin, high + margin)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-
-
-def _days(times: Sequence[datetime]) -> list[float]:
-    """Instants as matplotlib counts them."""
-    return [t.timestamp() / _DAY for t in times]
-
-
-def _dated(axes: Axes) -> None:
-    locator = AutoDateLocator(minticks=3, maxticks=6, tz="UTC")  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    form = ConciseDateFormatter(locator, tz="UTC", show_offset=False)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(form)
-
-
-def _shares(axes: Axes, which: str) -> None:
-    for axis in (axes.xaxis, axes.yaxis):
-        if which in ("both", axis.axis_name):
-            axis.set_major_formatter(FuncFormatter(lambda x, _: percent(x).replace(".0%", "%")))
-            axis.set_major_locator(MaxNLocator(5))
-
-
-def _mark_ends(axes: Axes, lines: Sequence[tuple[Line, str]]) -> None:
-    """The names of the lines at their ends, moved apart where they would lie on each other."""
-    known = [(line, colour, _last(line.value)) for line, colour in lines]
-    told = sorted(((p, line, c) for line, c, p in known if not np.isnan(p)), key=lambda found: found[0])
-    if len(lines) == 1 or not told:
-        return
-    low, high = axes.get_ylim()
-    for at, (_, line, colour) in zip(_apart([place for place, _, _ in told], 0.13 * (high - low)), told, strict=True):
-        axes.annotate(_short(line.name), (_days(line.times[-1:])[0], at), xytext=(5, 0), textcoords="offset points",
-                      color=colour, va="center", annotation_clip=False, fontsize=9.5)  # fmt: skip
-
-
-def _apart(places: list[float], least: float) -> list[float]:
-    """Ascending places moved so that no two are closer than this, about as far up as down."""
-    moved = list(places)
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + least)
-    surplus = sum(moved) / len(moved) - sum(places) / len(places)
-    return [place - surplus for place in moved]
-
-
-def _last(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known[-1]) if len(known) else float("nan")

@@ -1,40 +1,22 @@
-"""What was missing: labels that are late or never come, and the books of what could not be used."""
+"""What was counted, and what could not be used: nothing is dropped in silence."""
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from evaljob.join.plan import LAG
-from evaljob.report import figures
 from evaljob.report import numbers as n
-from evaljob.report.gather import total_of
+from evaljob.report.judged import Judged
 from evaljob.report.numbers import Series
-from evaljob.report.parts import Block, Cell, Figure, Table
-from evaljob.report.verdict import Judged
-from evaljob.statistics.bins import duration_bucket_value
+from evaljob.report.parts import Block, Cell, Table
 
+_COUNTED = (("Predictions", "predictions"), ("Labeled and not failed: support", "support"))
 _BOOKS = (
     ("prediction_failures_ratio", "Failed predictions"),
     ("duplicate_predictions", "Duplicate predictions: the first one counts"),
     ("corrected_labels", "Corrected labels: the latest one counts"),
     ("orphan_labels", "Orphan labels: no prediction has their request_id"),
 )
-_QUANTILES = ("0.5", "0.95", "0.99")
-_ROWS = 14
 
 
-def labels(judged: Judged) -> Block:
-    """How long labels take."""
-    lag = [judged.numbers.get("label_lag_seconds", judged.total, quantile=q) for q in _QUANTILES]
-    if not lag[0].defined:
-        return Block("labels", "When labels come", notes=["No label lag was measured in this window."])
-    half, most, last = (n.seconds(number.value) for number in lag)
-    intro = f"Half of the labels came within {half}, 95% within {most}, 99% within {last}."
-    found = [_lag(judged)] if judged.material.series is not None else []
-    return Block("labels", "When labels come", intro, figures=found, tables=[_quantiles(judged)])
-
-
-def books(judged: Judged) -> Block:
+def block(judged: Judged) -> Block:
     """Nothing is dropped in silence."""
     windows = [window.name for window in judged.evaluation.windows]
     rows = [
@@ -46,37 +28,6 @@ def books(judged: Judged) -> Block:
     table = Table("What was counted, and what could not be used", ["", *windows], rows, "books")
     intro = "Every row of both logs is in these books."
     return Block("books", "What was missing", intro, tables=[table], notes=_none_rejected(judged, windows))
-
-
-_COUNTED = (("Predictions", "predictions"), ("Labeled and not failed: support", "support"))
-
-
-def _lag(judged: Judged) -> Figure:
-    series = judged.material.series
-    assert series is not None  # noqa: S101  (asked before)
-    cells = series.of_kind(LAG)
-    own = cells[cells["series"] == total_of(series, judged.window.name)].groupby("bucket")["n"].sum()
-    lags = duration_bucket_value(own.index.to_numpy())
-    share = np.cumsum(own.to_numpy()) / own.sum()
-    svg = figures.label_lag(f"{judged.id}-lag", lags, share)
-    places = np.unique(np.searchsorted(share, np.linspace(0, 1, _ROWS)).clip(max=len(share) - 1))
-    rows = [[Cell(n.seconds(lags[i])), Cell(n.percent(share[i]))] for i in places]
-    summary = "The share of the labels that came within a time after their prediction, among those that came."
-    return Figure("Label lag", svg, summary, Table("Label lag", ["Within", "Labels"], rows, "data"))
-
-
-def _quantiles(judged: Judged) -> Table:
-    kinds = (("label_lag_seconds", "Label lag"), ("prediction_latency_seconds", "Prediction latency"))
-    rows = []
-    for metric, title in kinds:
-        found = [judged.numbers.get(metric, judged.total, quantile=q) for q in _QUANTILES]
-        if found[0].defined:
-            rows.append([
-                Cell(title),
-                *(Cell(n.seconds(x.value), n.interval(n.seconds, x)) for x in found),
-                Cell(f"{found[0].support:,}"),
-            ])  # fmt: skip
-    return Table("Percentiles", ["", "p50", "p95", "p99", "Measured"], rows, "books")
 
 
 def _row(judged: Judged, title: str, metric: str, windows: list[str]) -> list[Cell]:

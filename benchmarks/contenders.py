@@ -1,0 +1,78 @@
+"""Who is measured, on which database, and up to which size: what takes hours at a size says so instead."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MILLION = 1_000_000
+PEERS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A module of benchmarks, what it is asked beside where the logs are, and how often.
+
+    `logs` names the form of the logs; `peer` whose Python it needs; `note` is what its numbers do not hold.
+    """
+
+    name: str
+    module: str
+    logs: str
+    arguments: tuple[str, ...] = ()
+    times: int = 3
+    largest: int = 10 * MILLION
+    peer: str = ""
+    note: str = ""
+
+    @property
+    def python(self) -> str:
+        """The Python that runs it."""
+        return str(peer_python(self.peer)) if self.peer else sys.executable
+
+    def command(self, places: Mapping[str, list[str]], requests: int) -> list[str]:
+        """Its arguments for logs of a size; large ones are not repeated as often."""
+        times = self.times if requests <= MILLION or "step" in self.arguments else 1
+        return [*self.arguments, *places[self.logs], "--times", str(times)]
+
+
+def peer_python(peer: str) -> Path:
+    """Where a peer's own environment is built."""
+    return Path(__file__).parent.parent / "build" / "peers" / peer / "bin" / "python"
+
+
+def _evaljob(
+    logs: str, what: str, *more: str, name: str = "", times: int = 3, largest: int = 10 * MILLION
+) -> Contender:
+    return Contender(f"evaljob {what}{name}, {logs}", "benchmarks.evaluate", logs, (what, *more), times, largest)
+
+
+TEXTBOOK = "14 metrics, no intervals, no steps"
+CONTENDERS = (
+    Contender("floor: DuckDB's bare join", "benchmarks.floor", "duckdb", note="no resolution, no counting"),
+    Contender("floor: DuckDB's bare join, Parquet", "benchmarks.floor", "parquet", note="no resolution, no counting"),
+    Contender("hand-written DuckDB", "benchmarks.handwritten", "duckdb", note="the same cells, of one task"),
+    _evaljob("duckdb", "full"),
+    _evaljob("parquet", "full"),
+    _evaljob("duckdb", "full", "--database", "memory_limit=512MB", name=" within 512 MB"),
+    _evaljob("sqlite", "full", times=1),
+    _evaljob("sqlite", "full", "--database", "accelerate=none", name=" without DuckDB", times=1, largest=MILLION),
+    _evaljob("postgres", "full", times=1),
+    _evaljob("postgres", "full", "--database", "accelerate=none", name=" without DuckDB", times=1, largest=MILLION),
+    _evaljob("sqlite", "step", times=7),
+    _evaljob("postgres", "step", times=7),
+    _evaljob("duckdb", "step", times=7),
+    _evaljob("parquet", "step", times=3),
+    _evaljob("sqlite", "backfill", "--minutes", "60", name=" of 24 hours", times=24, largest=MILLION),
+    Contender("textbook, DuckDB", "benchmarks.textbook", "duckdb", times=1, note=TEXTBOOK),
+    Contender("textbook, SQLite", "benchmarks.textbook", "sqlite", times=1, note=TEXTBOOK),
+    Contender("textbook, PostgreSQL", "benchmarks.textbook", "postgres", times=1, note=TEXTBOOK),
+    Contender(
+        "Evidently", "benchmarks.peers.evidently_report", "duckdb", times=1, largest=MILLION, peer="evidently",
+        note="windows only: no versions, slices or steps",
+    ),
+    Contender(
+        "NannyML", "benchmarks.peers.nannyml_performance", "duckdb", times=1, largest=MILLION, peer="nannyml",
+        note="windows only: no versions, slices or steps",
+    ),
+)  # fmt: skip
