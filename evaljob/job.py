@@ -339,10 +339,11 @@ def _publish(config: Config, runs: list[Run]) -> None:
     """Results and status of every run, and the end of groups whose model is not configured any more."""
     budget = push.Budget(config.pushgateway)
     evaluated = [run_ for run_ in runs if run_.results is not None and not run_.superseded]
-    with _failing_all(evaluated), store(config) as states:
-        for run_ in evaluated:
-            with _failing(run_):
-                _push(config, run_, states, budget)
+    if evaluated:
+        with _failing_all(evaluated), store(config) as states:
+            for run_ in evaluated:
+                with _failing(run_):
+                    _push(config, run_, states, budget)
     for run_ in runs:
         if run_.error is not None and not isinstance(run_.error, PushError):  # those have told as far as they could
             _push_status(config, run_, budget)

@@ -73,8 +73,7 @@ ROWS = {
     ),
     10: Row(
         "Six hours down, then up; a run longer than its interval",
-        "caught up with once, no overlap, nothing lost",
-        "Runs that are longer than their interval: tests/test_worker.py.",
+        "caught up with once, no overlap (tests/test_worker.py), nothing lost",
     ),
     11: Row(
         "The clock jumps; DST nights, a leap day, the end of a year",
@@ -126,12 +125,15 @@ ROWS = {
     20: Row(
         "Random bytes as configuration, SQL, environment, arguments",
         "never a traceback; exit code 2",
-        "The coverage-guided fuzzer, tests/fuzz/coverage_guided.py, ran for 20 minutes so far and found nothing.",
+        "The coverage-guided fuzzer, tests/fuzz/coverage_guided.py, ran for 20 minutes (101,486 inputs) "
+        "instead of an hour, and found nothing.",
     ),
     21: Row(
         "A soak of thousands of scheduled runs",
         "memory, file handles and state stay as large as they were",
-        "The suite's soak is short; `python -m benchmarks.soak` is the long one.",
+        "The suite's soak is short. The long one, `python -m benchmarks.soak`, was stopped after 600 runs, not "
+        "after thousands: 221.7 MB after the 100th and 221.5 MB after the 600th, 7 file handles and 172 KiB of "
+        "state all along.",
     ),
 }
 
@@ -169,7 +171,7 @@ and cut): `python -m scripts.reliability`. Times are those of a busy machine wit
 
 def _line(line: dict[str, Any]) -> str:
     seconds = "" if line["seconds"] is None else f"{line['seconds']:.1f} s"
-    cells = (line["fault"], seconds, line["tries"], line["published"])
+    cells = (line["fault"], seconds, line["tries"] or "", line["published"])
     return f"| {' | '.join(str(cell).replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |"
 
 

@@ -25,7 +25,7 @@ from tests.tracking_server import Server
 
 LATER = "2024-06-01T13:10:00Z"
 TIMEOUT = 2.0  # of the project's pushes, in all
-EVALUATED = 3.0  # seconds that the evaluation may take besides, on a busy machine
+EVALUATED = 8.0  # seconds that the evaluation may take besides, on a busy machine
 AT_LATER = 1717247400
 
 
@@ -140,7 +140,7 @@ def test_05_the_gateway_loses_its_memory(project: Project, record: Record) -> No
     for was, now in zip(before, after, strict=True):
         assert [group["labels"] for group in now.groups] == [group["labels"] for group in was.groups]
         assert now.results == was.results
-    record("the gateway forgets everything", seconds=seconds, tries=1, published="all 4 groups, with the same results")
+    record("the gateway forgets everything", seconds=seconds, published="all 4 groups, with the same results")
 
 
 def test_06_late_labels_lower_the_accuracy(project: Project, mlflow_url: str, record: Record) -> None:
@@ -166,7 +166,7 @@ def test_06_late_labels_lower_the_accuracy(project: Project, mlflow_url: str, re
     page = project.evaljob("report", "--output", "-").out
     assert "From 75.0% on 1 Jun 13:00 to 40.0% on 1 Jun 13:10" in page
     published = "0.75, then 0.4: gateway, history and report; MLflow's v1 1, then 0.667"
-    record("later labels lower the accuracy", seconds=seconds, tries=1, published=published)
+    record("later labels lower the accuracy", seconds=seconds, published=published)
 
 
 VALUES, KEPT = 100_000, 50
@@ -194,7 +194,7 @@ def test_12_many_slice_values(project: Project, record: Record) -> None:
     assert len(supports) == KEPT + 1
     assert sum(supports.values()) == shown.value("support") == VALUES + 4
     note = f"{KEPT} values and __other__ with {int(supports['__other__']):,} rows; 99,952 counted as others"
-    record("100,000 slice values", seconds=seconds, tries=1, published=note)
+    record("100,000 slice values", seconds=seconds, published=note)
 
 
 def test_12_ten_thousand_series(pushgateway: str, record: Record) -> None:
@@ -209,7 +209,7 @@ def test_12_ten_thousand_series(pushgateway: str, record: Record) -> None:
     seconds, spent = time.monotonic() - began, time.process_time() - spent
     assert spent < 1
     assert len(pushed(pushgateway)[0]["evaljob_support"]["metrics"]) == SERIES
-    record("10,000 series", seconds=seconds, tries=1, published=f"all; {spent:.2f} s of the processor")
+    record("10,000 series", seconds=seconds, published=f"all; {spent:.2f} s of the processor")
 
 
 def test_14_a_model_is_taken_out(project: Project, record: Record) -> None:
@@ -227,4 +227,4 @@ def test_14_a_model_is_taken_out(project: Project, record: Record) -> None:
 
     servers.wait_until(lambda: len(left()) == 3, "the deletion", timeout=5)
     assert {(labels["job"], labels["model"]) for labels in left()} == {("evaljob", "m"), ("other", "second")}
-    record("a model is taken out", seconds=seconds, tries=1, published="its two groups are deleted; all others stay")
+    record("a model is taken out", seconds=seconds, published="its two groups are deleted; all others stay")

@@ -72,7 +72,7 @@ def test_13_awkward_slice_values(project: Project, engine: str, request: pytest.
     assert supports == {"DE": 2, "FR": 2, **dict.fromkeys(VALUES, 1)}
     with connected(url) as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM predictions")).scalar() == 5 + len(VALUES)
-    record(f"{len(VALUES)} awkward slice values, {engine}", seconds=seconds, tries=1, published="each as it was logged")
+    record(f"{len(VALUES)} awkward slice values, {engine}", seconds=seconds, published="each as it was logged")
 
 
 def test_13_bytes_that_are_no_text(project: Project, record: Record) -> None:
@@ -86,7 +86,6 @@ def test_13_bytes_that_are_no_text(project: Project, record: Record) -> None:
     record(
         "a slice value that is not UTF-8",
         seconds=seconds,
-        tries=1,
         published=f"exit {ended.code}: {ended.err.strip()[:90]}",
     )
 
@@ -110,7 +109,7 @@ def test_13_awkward_names_of_models(project: Project, record: Record) -> None:
         assert "evaluations[0].model: " in ended.err or "is not YAML" in ended.err
     assert pushed(project.gateway) == []
     published = f"{len(ALLOWED)} in groups of their own, {len(REFUSED)} refused with exit 2"
-    record("awkward names of models", tries=1, published=published)
+    record("awkward names of models", published=published)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +144,7 @@ def test_15_mutual_tls_and_a_password(
         monkeypatch.setenv("SECRET", PASSWORD)
         ended, seconds = timed(project.run)
         assert ended.code == 0, ended.err
-        record("private CA, client certificate, password", seconds=seconds, tries=1, published="all")
+        record("private CA, client certificate, password", seconds=seconds, published="all")
         for fault, said in (
             ({"password": WRONG}, "401 Unauthorized"),
             ({"ca_file": None}, "certificate verify failed"),
@@ -159,7 +158,7 @@ def test_15_mutual_tls_and_a_password(
             assert (told.code, said in told.out) == (3, True)
             assert_secret(told, PASSWORD, WRONG)
             name = f"wrong or missing: {', '.join(fault)}"
-            record(name, seconds=seconds, tries=1, published="exit 3, told in a line; `check` tells it beforehand")
+            record(name, seconds=seconds, published="exit 3, told in a line; `check` tells it beforehand")
 
 
 def test_15_an_expired_certificate(
@@ -176,7 +175,7 @@ def test_15_an_expired_certificate(
     assert (ended.code, told.code) == (3, 3)
     assert "certificate has expired" in ended.err
     assert "certificate has expired" in told.out
-    record("the certificate has expired", seconds=seconds, tries=1, published="exit 3; `check` tells it beforehand")
+    record("the certificate has expired", seconds=seconds, published="exit 3; `check` tells it beforehand")
 
 
 def test_15_secrets_stay_secret(project: Project, record: Record) -> None:
@@ -203,7 +202,7 @@ def test_15_secrets_stay_secret(project: Project, record: Record) -> None:
     assert "worker" in listed
     for text in (log, pages, listed, ended.out, ended.err, told.out, told.err, failed.out, failed.err):
         assert not [secret for secret in secrets if secret in text]
-    record("an echoed token, a password in a URL", tries=1, published="neither in logs, metrics, /healthz, check or ps")
+    record("an echoed token, a password in a URL", published="neither in logs, metrics, /healthz, check or ps")
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
@@ -226,7 +225,7 @@ def test_15_a_wrong_database_password(project: Project, mariadb_database: str, r
     assert ended.code in (1, 2)
     assert "Access denied for user" in ended.err
     assert_secret(ended, WRONG)
-    record("a wrong database password", seconds=seconds, tries=1, published=f"exit {ended.code}, told in a line")
+    record("a wrong database password", seconds=seconds, published=f"exit {ended.code}, told in a line")
 
 
 def assert_secret(ended: Ended, *secrets: str) -> None:
@@ -275,7 +274,7 @@ def test_16_a_damaged_state_file(project: Project, damage: Any, record: Record) 
         healed = project.evaljob("run", "--as-of", LATER, "--output", "json")
         assert (healed.code, healed.value("accuracy_ratio")) == (0, 0.75)
     outcome = "a recount with the right numbers" if ended.code == 0 else f"exit {ended.code}: {ended.err.strip()[-60:]}"
-    record(f"the state file is {damage.__name__}", seconds=seconds, tries=1, published=outcome)
+    record(f"the state file is {damage.__name__}", seconds=seconds, published=outcome)
 
 
 def test_16_damaged_cells(project: Project, record: Record) -> None:
@@ -286,7 +285,7 @@ def test_16_damaged_cells(project: Project, record: Record) -> None:
     ended, seconds = timed(lambda: project.evaljob("run", "--as-of", LATER, "--output", "json"))
     assert (ended.code, ended.value("accuracy_ratio")) == (0, 0.75)
     assert Shown.of(project.gateway).value("full_recounts") == 2
-    record("the stored cells are cut off", seconds=seconds, tries=1, published="a recount, counted: the right numbers")
+    record("the stored cells are cut off", seconds=seconds, published="a recount, counted: the right numbers")
 
 
 def test_16_a_read_only_state(project: Project, record: Record) -> None:
@@ -299,7 +298,7 @@ def test_16_a_read_only_state(project: Project, record: Record) -> None:
     assert ended.code in (1, 2)
     assert "readonly" in ended.err
     assert Shown.of(project.gateway).results == before.results
-    record("the state is read-only", seconds=seconds, tries=1, published=f"exit {ended.code}; the old results stay")
+    record("the state is read-only", seconds=seconds, published=f"exit {ended.code}; the old results stay")
 
 
 def test_16_the_disk_is_full(project: Project, record: Record) -> None:
@@ -316,7 +315,7 @@ def test_16_the_disk_is_full(project: Project, record: Record) -> None:
     assert project.evaljob("run", "--as-of", LATER).code == 0
     assert Shown.of(project.gateway).value("as_of_timestamp_seconds") == AT_LATER
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
-    record("no room for the state", tries=1, published="exit 1, last_run_success 0; next run: all")
+    record("no room for the state", published="exit 1, last_run_success 0; next run: all")
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "mariadb"])
@@ -345,7 +344,7 @@ def test_16_an_older_layout(project: Project, engine: str, request: pytest.Fixtu
                 "AND table_name IN ('evaljob_state', 'evaljob_history') AND table_schema = database()"
             )
             assert connection.execute(sa.text(asked)).scalars().all() == ["utf8mb4_bin"]
-    record(f"an older layout, {engine}", seconds=seconds, tries=1, published="brought forward; stepped, not recounted")
+    record(f"an older layout, {engine}", seconds=seconds, published="brought forward; stepped, not recounted")
 
 
 def test_16_a_later_layout(project: Project, record: Record) -> None:
@@ -361,7 +360,7 @@ def test_16_a_later_layout(project: Project, record: Record) -> None:
     settled(project)
     assert project.everything()["gateway"] == before["gateway"]
     assert project.evaljob("check").code == 2
-    record("a later layout", seconds=seconds, tries=1, published="exit 2; `check` tells it beforehand")
+    record("a later layout", seconds=seconds, published="exit 2; `check` tells it beforehand")
 
 
 def test_17_rows_deleted_behind_its_back(project: Project, record: Record) -> None:
@@ -375,7 +374,7 @@ def test_17_rows_deleted_behind_its_back(project: Project, record: Record) -> No
     assert (ended.code, "DRIFT" in ended.out) == (0, True)
     shown = Shown.of(project.gateway)
     assert (shown.value("support"), shown.value("accuracy_ratio"), shown.value("state_drift_cells") > 0) == (3, 1, True)
-    record("rows are deleted", seconds=seconds, tries=1, published="reconcile: the right numbers, drift counted")
+    record("rows are deleted", seconds=seconds, published="reconcile: the right numbers, drift counted")
 
 
 def test_17_rows_rewritten_behind_its_back(project: Project, record: Record) -> None:
@@ -386,9 +385,7 @@ def test_17_rows_rewritten_behind_its_back(project: Project, record: Record) -> 
     assert (ended.code, "DRIFT" in ended.out) == (0, True)
     shown = Shown.of(project.gateway)
     assert (shown.value("accuracy_ratio"), shown.value("state_drift_cells") > 0) == (1, True)
-    record(
-        "a label is rewritten in place", seconds=seconds, tries=1, published="reconcile: 0.75 becomes 1, drift counted"
-    )
+    record("a label is rewritten in place", seconds=seconds, published="reconcile: 0.75 becomes 1, drift counted")
 
 
 def test_17_rewritten_rows_that_leave_their_window(
@@ -405,9 +402,7 @@ def test_17_rewritten_rows_that_leave_their_window(
     assert "the logs were rewritten behind the state" in caplog.text
     assert (ended.code, ended.value("accuracy_ratio")) == (0, 2 / 3)
     assert Shown.of(project.gateway).value("full_recounts") == 2
-    record(
-        "rewritten rows leave the window", seconds=seconds, tries=1, published="a recount, counted: the right numbers"
-    )
+    record("rewritten rows leave the window", seconds=seconds, published="a recount, counted: the right numbers")
 
 
 @pytest.fixture(scope="module")
@@ -435,7 +430,7 @@ def test_20_random_bytes_as_configuration(bad: Project, record: Record, content:
     file = bad.folder / "random.yaml"
     file.write_bytes(content)
     assert_told(evaljob("check", "--config", file))
-    record("random bytes as configuration, 60 inputs", tries=1, published="exit 2 and a message, never a traceback")
+    record("random bytes as configuration, 60 inputs", published="exit 2 and a message, never a traceback")
 
 
 @QUICK
@@ -449,7 +444,7 @@ def test_20_random_values_in_a_configuration(bad: Project, record: Record, numbe
     file.write_text("\n".join(lines), errors="replace")
     ended = evaljob("sql", "--config", file)
     assert ended.code in (0, 1, 2)
-    record("random values in a configuration, 60 inputs", tries=1, published="exit 2 and a message, never a traceback")
+    record("random values in a configuration, 60 inputs", published="taken, or exit 2 and a message; never a traceback")
 
 
 @QUICK
@@ -463,7 +458,7 @@ def test_20_random_text_in_the_environment(bad: Project, record: Record, text: s
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RANDOM_TEXT", os.fsdecode(text.encode("utf-8", "surrogatepass")))
             assert evaljob("sql", "--config", file).code in (0, 1, 2)
-    record("random text in the environment, 60 inputs", tries=1, published="exit 2 and a message, never a traceback")
+    record("random text in the environment, 60 inputs", published="taken, or exit 2 and a message; never a traceback")
 
 
 @QUICK
@@ -476,7 +471,7 @@ def test_20_random_bytes_as_sql(bad: Project, record: Record, content: bytes) ->
     file = bad.folder / "random.yaml"
     file.write_text(config.replace("predictions.sql", "random.sql"))
     assert_told(evaljob("run", "--config", file))
-    record("random bytes as SQL, 60 inputs", tries=1, published="exit 2 and a message, never a traceback")
+    record("random bytes as SQL, 60 inputs", published="exit 2 and a message, never a traceback")
 
 
 WORDS = [
@@ -505,4 +500,4 @@ def test_20_random_arguments(bad: Project, record: Record, arguments: list[str])
         patch.chdir(bad.folder.parent)
         if "init" not in arguments and not any("\0" in argument for argument in arguments):
             assert evaljob(*arguments).code in (0, 2)
-    record("random arguments, 100 inputs", tries=1, published="exit 2 and a message, never a traceback")
+    record("random arguments, 100 inputs", published="help, or exit 2 and a message; never a traceback")

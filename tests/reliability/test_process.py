@@ -70,7 +70,7 @@ def test_07_killed_at_a_stage(
     expected, *rest = undisturbed
     assert (again.code, again.out) == (0, expected.out)
     assert [history, shown] == rest
-    record(f"SIGKILL {stage}", tries=1, published="what the undisturbed twin has, history and gateway")
+    record(f"SIGKILL {stage}", published="what the undisturbed twin has, history and gateway")
 
 
 def test_09_sigterm_to_a_run_as_process_1(postgres_project: Project, postgres_database: str, record: Record) -> None:
@@ -89,7 +89,7 @@ def test_09_sigterm_to_a_run_as_process_1(postgres_project: Project, postgres_da
     wait_until(lambda: not sessions(postgres_database), "the end of its sessions", timeout=35)
     (postgres_project.folder / "predictions.sql").write_text("SELECT * FROM predictions")
     assert postgres_project.evaljob("run", "--as-of", LATER).code == 0
-    record("SIGTERM to `run` as process 1", seconds=seconds, tries=1, published="exit 143, nothing; next run: all")
+    record("SIGTERM to `run` as process 1", seconds=seconds, published="exit 143, nothing; next run: all")
 
 
 def test_09_sigterm_to_a_worker_as_process_1(postgres_project: Project, postgres_database: str, record: Record) -> None:
@@ -110,7 +110,7 @@ def test_09_sigterm_to_a_worker_as_process_1(postgres_project: Project, postgres
     assert seconds < 25
     assert Shown.of(postgres_project.gateway).status[0] == 1
     assert not sessions(postgres_database)
-    record("SIGTERM to `worker` as process 1", seconds=seconds, tries=1, published="exit 0; the run that was going on")
+    record("SIGTERM to `worker` as process 1", seconds=seconds, published="exit 0; the run that was going on")
 
 
 def terminate_child(wrapper: int) -> None:
@@ -147,9 +147,7 @@ def test_10_six_hours_down(project: Project, record: Record) -> None:
     shown, full = Shown.of(project.gateway), project.evaljob("run", "--full", "--no-push", "--output", "json")
     assert shown.value("support", window="30d") == full.value("support", window="30d") == 12
     assert shown.value("accuracy_ratio", window="30d") == full.value("accuracy_ratio", window="30d") == 0.5
-    record(
-        "six hours down, then up", seconds=seconds, tries=1, published="one run at the present instant; 12 of 12 rows"
-    )
+    record("six hours down, then up", seconds=seconds, published="one run at the present instant; 12 of 12 rows")
 
 
 JUMPS = {
@@ -182,7 +180,7 @@ def test_11_no_sample_twice_or_lost(
         supports.append(ended.value("support"))
     time.tzset()
     assert supports == [0, *[6] * hours]
-    record(f"hourly runs over {night}", tries=1, published=f"{6 * hours} samples, each once")
+    record(f"hourly runs over {night}", published=f"{6 * hours} samples, each once")
     monkeypatch.undo()
     time.tzset()
 
@@ -201,7 +199,7 @@ def test_11_the_clock_is_set_back(project: Project, record: Record, caplog: pyte
     with time_machine.travel(noon + timedelta(minutes=5), tick=False):
         assert project.evaljob("run").code == 0
     assert Shown.of(project.gateway).value("as_of_timestamp_seconds") == (noon + timedelta(seconds=290)).timestamp()
-    record("the clock is set back by an hour", tries=1, published="nothing, and a warning, until it is later again")
+    record("the clock is set back by an hour", published="nothing, and a warning, until it is later again")
 
 
 def test_11_the_clock_was_years_ahead(project: Project, record: Record, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,7 +215,7 @@ def test_11_the_clock_was_years_ahead(project: Project, record: Record, caplog: 
     assert (shown.value("as_of_timestamp_seconds"), shown.value("accuracy_ratio")) == (noon.timestamp(), 0.75)
     history = project.evaljob("history", "--metric", "support", "--output", "json")
     assert {row["as_of"] for row in json.loads(history.out)} == {noon.isoformat()}
-    record("the clock was ten years ahead", tries=1, published="the present, counted afresh, with a warning")
+    record("the clock was ten years ahead", published="the present, counted afresh, with a warning")
 
 
 def test_11_an_earlier_instant_is_pushed_on_demand_alone(
@@ -230,4 +228,4 @@ def test_11_an_earlier_instant_is_pushed_on_demand_alone(
     assert "the results of 2024-06-01 12:30:00+00:00 go over later ones, as was asked for" in caplog.text
     assert project.evaljob("run", "--as-of", LATER).code == 0
     assert Shown.of(project.gateway).value("as_of_timestamp_seconds") == AT_LATER
-    record("--as-of before the state's", tries=1, published="the earlier results, with a warning; next run: the later")
+    record("--as-of before the state's", published="the earlier results, with a warning; next run: the later")
