@@ -23,7 +23,7 @@ KEYS = [
     "as_of", "window_start", "window_end",
 ]  # fmt: skip
 FURTHER = {"predicted", "quantile", "bin", "threshold", "strategy", "reason", "column", "age", "of", "reference"}
-COMMANDS = ["run", "worker", "check", "sql", "init", "demo"]
+COMMANDS = ["run", "worker", "report", "check", "sql", "init", "demo"]
 
 
 @pytest.fixture
