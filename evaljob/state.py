@@ -47,6 +47,8 @@ _SLEEP_LIMITS = {"postgresql": "SET LOCAL idle_in_transaction_session_timeout = 
 )
 NOTHING = Cells(pd.DataFrame(columns=[*KEY, "n"], dtype="int64"), NO_LEVELS)
 
+_OPENINGS = 8  # there are fewer tables that another worker can have made first
+
 
 class SupersededError(Exception):
     """Another worker has replaced the state since it was read: what was made from it is not to be published."""
@@ -77,10 +79,13 @@ class Store:
         # failing because its snapshot is old.
         settled = engine.dialect.name in ("postgresql", *MYSQL)
         self.engine = engine.execution_options(isolation_level="READ COMMITTED") if settled else engine
-        try:
-            schema.bring_up(self.engine, METADATA)
-        except (sa.exc.ProgrammingError, sa.exc.OperationalError, sa.exc.IntegrityError):
-            schema.bring_up(self.engine, METADATA)  # another worker has made some of the tables meanwhile
+        for attempt in range(_OPENINGS):
+            try:
+                schema.bring_up(self.engine, METADATA)
+                break
+            except (sa.exc.ProgrammingError, sa.exc.OperationalError, sa.exc.IntegrityError):
+                if attempt == _OPENINGS - 1:  # else another worker has made some of the tables meanwhile
+                    raise
 
     def load(self, model: str) -> State | None:
         """The state of an evaluation, or None when there is none.

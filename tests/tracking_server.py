@@ -42,7 +42,8 @@ class Server:
         """The number of a version of a registered model, made where there is none of this name."""
         if not self.get("registered-models/search", filter=f"name = '{name}'"):
             self.post("registered-models/create", name=name)
-        made = self.post("model-versions/create", name=name, source="models:/m-1", run_id=run_id)["model_version"]
+        source = f"runs:/{run_id}/model"
+        made = self.post("model-versions/create", name=name, source=source, run_id=run_id)["model_version"]
         if alias is not None:
             self.post("registered-models/alias", name=name, alias=alias, version=made["version"])
         return str(made["version"])

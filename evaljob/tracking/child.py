@@ -1,5 +1,6 @@
 """Asks the process that speaks to MLflow, and ends it when the time is over."""
 
+import base64
 import json
 import math
 import os
@@ -28,14 +29,15 @@ def ask(mlflow: Mlflow, models: Iterable[Mapping[str, Any]]) -> tuple[list[dict[
     """
     if find_spec("mlflow") is None:
         raise ConfigError("mlflow: its client is not installed; pip install 'evaljob[mlflow]', or remove tracking_uri")
-    seconds, secrets = mlflow.timeout.total_seconds(), _credentials(mlflow)
+    seconds, given = mlflow.timeout.total_seconds(), _credentials(mlflow)
+    secrets = _spellings(given)
     request = {"tracking_uri": mlflow.tracking_uri, "seconds": seconds, "models": list(models)}
-    out, err, code = _ended(json.dumps(request), _environment(mlflow, secrets), seconds)
-    answers = [_shown(answer, secrets.values()) for line in out.splitlines() if (answer := _parsed(line)) is not None]
+    out, err, code = _ended(json.dumps(request), _environment(mlflow, given), seconds)
+    answers = [_shown(answer, secrets) for line in out.splitlines() if (answer := _parsed(line)) is not None]
     if code is None:
         return answers, TrackingError(f"{mlflow.tracking_uri}: no complete answer within {seconds:g} s")
     last = (err.strip().splitlines() or ["it said nothing"])[-1]
-    return answers, TrackingError(f"its client failed: {_masked(last, secrets.values())}") if code else None
+    return answers, TrackingError(f"its client failed: {_masked(last, secrets)}") if code else None
 
 
 def _ended(request: str, environment: Mapping[str, str], seconds: float) -> tuple[str, str, int | None]:
@@ -84,6 +86,13 @@ def _secret(key: str, value: SecretStr | None, file: Path | None) -> str | None:
     except ValueError as error:
         raise TrackingError(f"mlflow.{key}_file: {file}: {error}") from error
     return None if secret is None else secret.get_secret_value()
+
+
+def _spellings(credentials: Mapping[str, str]) -> list[str]:
+    """The credentials as a server may echo them: as they are, and as basic authentication encodes them."""
+    user, password = (credentials.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    encoded = [base64.b64encode(f"{user}:{password}".encode()).decode()] if password else []
+    return [*encoded, *(value for name, value in credentials.items() if name != "MLFLOW_TRACKING_USERNAME")]
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
