@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import false_discovery_control
 
 from evaljob.statistics.arrays import Floats, Numbers, ratio
 from evaljob.statistics.intervals import Interval, normal_quantile
@@ -40,6 +39,10 @@ def significant(p: Floats, family: Numbers, rate: float) -> Floats:
     those of slices that share rows do: Benjamini and Yekutieli (2001), Annals of Statistics 29(4).
     """
     found = np.full(len(p), np.nan)
+    if np.isnan(p).all():
+        return found
+    from scipy.stats import false_discovery_control  # noqa: PLC0415  (slow to import)
+
     for number in np.unique(family):
         mine = (family == number) & ~np.isnan(p)
         if mine.any():
