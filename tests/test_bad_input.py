@@ -353,9 +353,9 @@ def test_driver_that_is_not_installed(project: Project, module: str, monkeypatch
     """The error names the extra that brings the driver, and not the password."""
     url, mend = DRIVERS[module]
     project.replace("sqlite:///logs.db", url)
+    monkeypatch.delitem(sys.modules, "duckdb_sqlalchemy", raising=False)  # imported, it holds duckdb itself
     monkeypatch.setitem(sys.modules, module, None)  # importing it raises ModuleNotFoundError
     monkeypatch.delitem(registry.impls, "duckdb", raising=False)
-    monkeypatch.delitem(sys.modules, "duckdb_sqlalchemy", raising=False)  # imported, it holds the module itself
     assert_refused(project, "database.url: the driver for ", " is not installed; ", mend)
     assert "s3cret" not in project.evaljob("run").err
 
