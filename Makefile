@@ -12,7 +12,7 @@ COMPILE = build/lock/bin/uv pip compile pyproject.toml --quiet --system-certs --
 
 COMPILE_SERVERS = $(subst --all-extras,,$(COMPILE))
 
-.PHONY: help venv servers demo stack lint types test bench lock clean
+.PHONY: help venv servers demo stack docs lint types test bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ demo: venv ## evaluate a demo model on real data and push the results to a real 
 stack: venv ## the Iris service with traffic, worker, Pushgateway and Prometheus on this machine, until Ctrl-C
 	@scripts/servers.sh pushgateway prometheus
 	@exec $(BIN)/python -m scripts.stack $(STACK_ARGS)
+
+docs: venv ## write docs/reference/ anew from the code
+	$(BIN)/python -m scripts.reference
 
 lint: venv ## ruff: rules and format
 	$(BIN)/ruff check .
