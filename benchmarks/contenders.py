@@ -47,26 +47,26 @@ def _evaljob(
     return Contender(f"evaljob {what}{name}, {logs}", "benchmarks.evaluate", logs, (what, *more), times, largest)
 
 
+ACCELERATED = ("--database", "accelerate=duckdb")
 TEXTBOOK = "14 metrics, no intervals, no steps"
 CONTENDERS = (
     Contender("floor: DuckDB's bare join", "benchmarks.floor", "duckdb", note="no resolution, no counting"),
     Contender("floor: DuckDB's bare join, Parquet", "benchmarks.floor", "parquet", note="no resolution, no counting"),
-    Contender("hand-written DuckDB", "benchmarks.handwritten", "duckdb", note="the same cells, of one task"),
     _evaljob("duckdb", "full"),
     _evaljob("parquet", "full"),
     _evaljob("duckdb", "full", "--database", "memory_limit=512MB", name=" within 512 MB"),
-    _evaljob("sqlite", "full", times=1),
-    _evaljob("sqlite", "full", "--database", "accelerate=none", name=" without DuckDB", times=1, largest=MILLION),
-    _evaljob("postgres", "full", times=1),
-    _evaljob("postgres", "full", "--database", "accelerate=none", name=" without DuckDB", times=1, largest=MILLION),
-    _evaljob("sqlite", "step", times=7),
-    _evaljob("postgres", "step", times=7),
+    _evaljob("sqlite", "full", times=1, largest=MILLION),
+    _evaljob("sqlite", "full", *ACCELERATED, name=" through DuckDB", times=1),
+    _evaljob("postgres", "full", times=1, largest=MILLION),
+    _evaljob("postgres", "full", *ACCELERATED, name=" through DuckDB", times=1, largest=MILLION),
+    _evaljob("sqlite", "step", *ACCELERATED, times=7),
+    _evaljob("postgres", "step", times=7, largest=MILLION),
     _evaljob("duckdb", "step", times=7),
     _evaljob("parquet", "step", times=3),
     _evaljob("sqlite", "backfill", "--minutes", "60", name=" of 24 hours", times=24, largest=MILLION),
     Contender("textbook, DuckDB", "benchmarks.textbook", "duckdb", times=1, note=TEXTBOOK),
-    Contender("textbook, SQLite", "benchmarks.textbook", "sqlite", times=1, note=TEXTBOOK),
-    Contender("textbook, PostgreSQL", "benchmarks.textbook", "postgres", times=1, note=TEXTBOOK),
+    Contender("textbook, SQLite", "benchmarks.textbook", "sqlite", times=1, largest=MILLION, note=TEXTBOOK),
+    Contender("textbook, PostgreSQL", "benchmarks.textbook", "postgres", times=1, largest=MILLION, note=TEXTBOOK),
     Contender(
         "Evidently", "benchmarks.peers.evidently_report", "duckdb", times=1, largest=MILLION, peer="evidently",
         note="windows only: no versions, slices or steps",
