@@ -83,7 +83,9 @@ def main() -> None:
     """Tell the measure."""
     given = asked(__doc__)
     warnings.simplefilter("ignore")
-    with sa.create_engine(given.url).connect() as connection:
+    read_only = given.url.startswith("duckdb") and given.parquet is None
+    engine = sa.create_engine(given.url, connect_args={"read_only": True} if read_only else {})
+    with engine.connect() as connection:
         tell(repeated(given.times, lambda: evaluate(joined(connection, *sources(given.parquet)))))
 
 

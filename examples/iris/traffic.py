@@ -89,7 +89,7 @@ class Player:
     async def play(self, stop: asyncio.Event) -> None:
         """Ask and label until told to stop; what is on its way then is waited for, labels that are not due are not."""
         async with asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(self._tell())
+            tasks.create_task(self._tell(stop))
             due = asyncio.get_running_loop().time()
             while not stop.is_set():
                 visit = self._story.next()
@@ -98,7 +98,6 @@ class Player:
                     await asyncio.wait_for(stop.wait(), due - asyncio.get_running_loop().time())
                 await self._free.acquire()
                 tasks.create_task(self._ask(visit))
-            telling.cancel()
 
     async def _ask(self, visit: Visit) -> None:
         try:
@@ -118,8 +117,8 @@ class Player:
             told = {"request_id": known_as, "label": label, "revenue": revenue}
             heapq.heappush(self._due, (now + hours * self._second, next(self._order), told))
 
-    async def _tell(self) -> None:
-        while True:
+    async def _tell(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             await asyncio.sleep(_TICK)
             now, batch = asyncio.get_running_loop().time(), list[tuple[float, int, Body]]()
             while self._due and self._due[0][0] <= now and len(batch) < _BATCH:
