@@ -156,14 +156,14 @@ class microseconds_between(GenericFunction[int]):  # noqa: N801
 
 @compiles(microseconds_between)
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
-    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    start, end = _both(element, compiler, **kw)
     return f"TIMESTAMPDIFF(MICROSECOND, {start}, {end})"
 
 
 @compiles(microseconds_between, "hive", "databricks")
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     # Timestamps with and without a time zone alike: a cast to the former is none at all in sessions that speak UTC.
-    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    start, end = _both(element, compiler, **kw)
     return f"(unix_micros(CAST({end} AS TIMESTAMP)) - unix_micros(CAST({start} AS TIMESTAMP)))"
 
 
@@ -201,14 +201,14 @@ def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(microseconds_between, "duckdb")
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
-    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    start, end = _both(element, compiler, **kw)
     return f"(epoch_us({end}) - epoch_us({start}))"
 
 
 @compiles(microseconds_between, "postgresql")
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     # The double of an epoch holds whole microseconds exactly only as a difference: 2^53 us are 285 years.
-    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    start, end = _both(element, compiler, **kw)
     return f"CAST(round(extract(epoch FROM {end} - {start})::float8 * 1e6::float8) AS bigint)"
 
 
@@ -216,7 +216,7 @@ def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
 def _(element: microseconds_between, compiler: SQLCompiler, **kw: Any) -> str:
     # strftime rounds fractions to milliseconds, so seconds and fraction are read apart. The fraction is '.d' to
     # '.dddddd' or absent.
-    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    start, end = _both(element, compiler, **kw)
 
     def microseconds(x: str) -> str:
         fraction = f"CAST(substr(substr({x}, 21) || '000000', 1, 6) AS INTEGER)"
