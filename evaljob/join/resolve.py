@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evaljob.dialect import exact_text, microseconds_between
+from evaljob.dialect import exact_text, microseconds_between, rare
 from evaljob.join.partition import days
 from evaljob.join.plan import Column, Plan, bound, in_spans
 from evaljob.source import Source
@@ -40,9 +40,14 @@ def _distinct_id(plan: Plan, source: Source) -> list[Column]:
 
 
 def rows_of(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
-    """All rows of a log that belong to the given requests. Joined, never tested with IN: 60 times faster on SQLite."""
+    """All rows of a log that belong to the given requests. Joined, never tested with IN: 60 times faster on SQLite.
+
+    SQLite takes a CTE for a million rows where it is named again, and reads the whole index of a smaller log into a
+    Bloom filter for them, unless it is told that there are few.
+    """
     same = same_id(plan, ids, source.rows)
-    rows = sa.select(source.rows).select_from(ids.join(source.rows, same))
+    few = rare(ids.c.request_id.is_not(None))
+    rows = sa.select(source.rows).select_from(ids.join(source.rows, sa.and_(same, few) if plan.indexed else same))
     return rows.where(*days(source, source.rows, plan.oldest(before), after), *_once(plan)).cte(
         f"{source.log}_affected"
     )
