@@ -27,7 +27,7 @@ from evaljob.past import Archive
 from evaljob.progress import Report
 from evaljob.state import State
 
-COMMIT_EVERY = 1.0  # seconds of work that an interruption may cost
+COMMIT_EVERY = 10.0  # seconds of work that an interruption may cost
 
 logger = logging.getLogger(__name__)
 

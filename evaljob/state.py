@@ -213,7 +213,7 @@ def from_bytes(data: bytes) -> Cells:
     with np.load(io.BytesIO(zlib.decompress(data)), allow_pickle=False) as stored:
         levels = {name: tuple(values) for name, values in json.loads(stored["levels"].tobytes()).items()}
         columns = {name: stored[name].astype("int64") for name in stored.files if name != "levels"}
-    return Cells(pd.DataFrame(columns), levels)
+    return Cells(pd.DataFrame(columns, copy=False), levels)
 
 
 def to_microseconds(t: datetime) -> int:
