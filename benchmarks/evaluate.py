@@ -23,6 +23,7 @@ from evaljob.advance import advance
 from evaljob.checkpoint import Span
 from evaljob.config import Config
 from evaljob.join import Plan
+from evaljob.opening import logs, plan_of
 from evaljob.state import State
 
 WARM = 2  # first steps, which are not measured: statements are compiled, files come into memory
@@ -30,8 +31,8 @@ WARM = 2  # first steps, which are not measured: statements are compiled, files 
 
 def full(config: Config, times: int) -> Measure:
     """Full counts at END."""
-    with job.logs(config) as engine, engine.connect() as connection:
-        plan = job.plan_of(connection, config.evaluations[0])
+    with logs(config) as engine, engine.connect() as connection:
+        plan = plan_of(connection, config.evaluations[0])
         counted = advance(connection, plan, None, END, "")
         notes = {"cells": len(counted.state.cells.frame), "requests": counted.rows_read}
         return repeated(times, lambda: advance(connection, plan, None, END, ""), **notes)
@@ -39,8 +40,8 @@ def full(config: Config, times: int) -> Measure:
 
 def step(config: Config, times: int, every: timedelta) -> Measure:
     """Steps up to END, from a full count that is not measured."""
-    with job.logs(config) as engine, engine.connect() as connection:
-        plan = job.plan_of(connection, config.evaluations[0])
+    with logs(config) as engine, engine.connect() as connection:
+        plan = plan_of(connection, config.evaluations[0])
         instants = [END - every * number for number in range(times + WARM, -1, -1)]
         state = advance(connection, plan, None, instants[0], "").state
         steps = _Steps(connection, plan, state, iter(instants[1:]))
