@@ -115,6 +115,7 @@ def _evaluate(run_: Run, work: Work, *, full: bool) -> None:
     with run_.stage("count"):
         advanced = advance(work.connection, plan, old, run_.as_of, digest_of(work.config, plan), full=full)
         missing = unplaceable(work.connection, plan, run_.as_of)
+    del old  # with cells as many as the new ones
     with run_.stage("metrics"):
         past = known_of_past(work, run_, run_.as_of)
         results = evaluate(plan.evaluation, advanced.state.cells, run_.as_of, missing, past)
