@@ -18,9 +18,8 @@ import sqlalchemy as sa
 from benchmarks.evaluations import STEP, WINDOWS, configure
 from benchmarks.logs import END
 from benchmarks.measure import Measure, peak_mb, repeated, tell
-from evaljob import backfill, job
+from evaljob import job
 from evaljob.advance import advance
-from evaljob.checkpoint import Span
 from evaljob.config import Config
 from evaljob.join import Plan
 from evaljob.opening import logs, plan_of
@@ -81,6 +80,9 @@ def run(config: Config, times: int, every: timedelta) -> Measure:
 
 def filled(config: Config, instants: int, every: timedelta) -> Measure:
     """A backfill of so many instants up to END."""
+    from evaljob import backfill  # noqa: PLC0415  (the others' memory is without it)
+    from evaljob.checkpoint import Span  # noqa: PLC0415
+
     span = Span(END - every * (instants - 1), END, every)
     measure = repeated(1, lambda: backfill.backfill(config, span, lambda *_: None))
     return Measure(measure.seconds, measure.cpu, peak_mb(), {"instants": instants})
