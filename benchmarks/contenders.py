@@ -49,9 +49,12 @@ def _evaljob(
 
 ACCELERATED = ("--database", "accelerate=duckdb")
 TEXTBOOK = "14 metrics, no intervals, no steps"
+HANDWRITTEN = "the same cells of these logs alone, without metrics"
 CONTENDERS = (
     Contender("floor: DuckDB's bare join", "benchmarks.floor", "duckdb", note="no resolution, no counting"),
     Contender("floor: DuckDB's bare join, Parquet", "benchmarks.floor", "parquet", note="no resolution, no counting"),
+    Contender("hand-written full count, duckdb", "benchmarks.handwritten", "duckdb", note=HANDWRITTEN),
+    Contender("hand-written full count, parquet", "benchmarks.handwritten", "parquet", note=HANDWRITTEN),
     _evaljob("duckdb", "full"),
     _evaljob("parquet", "full"),
     _evaljob("duckdb", "full", "--database", "memory_limit=512MB", name=" within 512 MB"),

@@ -57,12 +57,14 @@ def tell(measure: Measure) -> None:
     print(json.dumps(asdict(measure)))
 
 
-def asked(description: str | None) -> argparse.Namespace:
-    """What a contender is asked to do: the database's URL, or a folder of Parquet files, and how often."""
+def asked(description: str | None, *flags: str) -> argparse.Namespace:
+    """What a contender is asked to do: the database's URL, or a folder of Parquet files, and how often; its flags."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--url", default="duckdb:///:memory:")
     parser.add_argument("--parquet", type=Path, help="the folder of the Parquet files")
     parser.add_argument("--times", type=int, default=1)
+    for flag in flags:
+        parser.add_argument(flag, action="store_true")
     return parser.parse_args()
 
 

@@ -34,6 +34,23 @@ def _(element: exact_text, compiler: SQLCompiler, **kw: Any) -> str:
     return f'({compiler.process(_only(element), **kw)} COLLATE "C")'
 
 
+class short_id(GenericFunction[Any]):  # noqa: N801
+    """`short_id(x)`: equal for equal ids, and as narrow as the engine makes it: unlike ids may be equal in short."""
+
+    type = sa.types.NullType()
+    inherit_cache = True
+
+
+@compiles(short_id)
+def _(element: short_id, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(_only(element), **kw)
+
+
+@compiles(short_id, "duckdb")
+def _(element: short_id, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"hash({compiler.process(_only(element), **kw)})"
+
+
 class double(GenericFunction[float]):  # noqa: N801
     """`double(x)`: x as a 64-bit IEEE number."""
 

@@ -105,8 +105,11 @@ def _grouped(
 
 
 def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[Any]:
-    """All groupings in one pass over rows that nobody keeps: column stores hash them all at once."""
-    members = {OUTCOME: (*CLASSES, "bin"), LAG: ("lag",), LATENCY: ("latency",), BOOKS: ()}
+    """All groupings in one pass over rows that nobody keeps: column stores hash them all at once.
+
+    Every set pays for every sum. What the books count is grouped by instead: it is 0 of most requests.
+    """
+    members = {OUTCOME: (*CLASSES, "bin"), LAG: ("lag",), LATENCY: ("latency",), BOOKS: BOOKED}
     slices = [f"slice_{c}" for c in plan.slice_columns]
     buckets = ["bin", "lag", "latency", *["age"] * plan.aged]
     marks = [*buckets, *slices]
@@ -117,13 +120,13 @@ def _by_grouping_sets(plan: Plan, rows: sa.CTE, *, signed: bool) -> sa.Select[An
     ]
     if plan.aged:
         sets.append((AGE, 0, {"reason", *_place(AGE), "age"}))
-    keys = [*PLACE, "reason", *slices, *CLASSES, *buckets]
+    keys = [*PLACE, "reason", *slices, *CLASSES, *buckets, *BOOKED]
     grouped = (
         sa.select(
             grouping_mask(*_of(rows, marks)).label("set_"),
             *_of(rows, keys),
             _count(rows, signed=signed).label("n"),
-            *[_total(rows, name, signed=signed).label(name) for name in (*plan.sums, *BOOKED)],
+            *[_total(rows, name, signed=signed).label(name) for name in plan.sums],
         )
         .group_by(
             sa.func.grouping_sets(*[sa.tuple_(*_of(rows, (k for k in keys if k in names))) for _, _, names in sets])
@@ -141,7 +144,8 @@ def _told_apart(
     c = grouped.c
     kind, number = (sa.case({mask: integer(code[i]) for mask, code in codes.items()}, value=c.set_) for i in (0, 1))
     bucket = sa.case((kind == BOOKS, c.reason), else_=sa.func.coalesce(*_of(grouped, buckets)))
-    pairs = zip_longest((c[name] for name in plan.sums), (c[name] for name in BOOKED), fillvalue=integer(0))
+    booked_ = (sa.cast(c.n * c[name], sa.BigInteger()) for name in BOOKED)
+    pairs = zip_longest((c[name] for name in plan.sums), booked_, fillvalue=integer(0))
     totals = [sa.case((kind == BOOKS, booked), else_=own) for own, booked in pairs]
     place: dict[str, Column] = {
         name: c[name] for name in (*PLACE, *(f"slice_{name}" for name in plan.slice_columns), *CLASSES)

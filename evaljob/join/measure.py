@@ -29,7 +29,7 @@ from evaljob.join.plan import (
     parts,
     value_sums,
 )
-from evaljob.join.resolve import affected, answered, even, exists, orphans, rows_of, served, uneven
+from evaljob.join.resolve import affected, answered, even, exists, orphans, rows_among, rows_of, served, uneven
 from evaljob.join.settled import known_of, settled, unsettled
 from evaljob.join.usable import LARGEST_NUMBER, is_latency, is_probability, not_within, rejects, within
 from evaljob.source import Source, column_type
@@ -70,7 +70,7 @@ def every_request(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
         return
     others = uneven(plan, t)
     yield _measured(plan, even(plan, others, t), t, 1)
-    predictions, labels = (rows_of(others, plan, source, t, t) for source in (plan.predictions, plan.labels))
+    predictions, labels = (rows_among(others, plan, source, t) for source in (plan.predictions, plan.labels))
     yield from requests(plan, predictions, labels, t, 1)
 
 
