@@ -67,7 +67,7 @@ def every_request(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
         return
     others = uneven(plan, t)
     yield _measured(plan, even(plan, others, t), t, 1)
-    predictions, labels = (rows_among(others, plan, source, t) for source in (plan.predictions, plan.labels))
+    predictions, labels = (rows_among(others, plan, source, t, t) for source in (plan.predictions, plan.labels))
     yield from requests(plan, predictions, labels, t, 1)
 
 
