@@ -70,7 +70,7 @@ def every_request(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
         return
     others = uneven(plan, t)
     yield _measured(plan, even(plan, others, t), t, 1)
-    predictions, labels = (rows_among(others, plan, source, t) for source in (plan.predictions, plan.labels))
+    predictions, labels = (rows_among(others, plan, source, t, t) for source in (plan.predictions, plan.labels))
     yield from requests(plan, predictions, labels, t, 1)
 
 
@@ -80,7 +80,8 @@ def requests_between(plan: Plan, before: datetime, after: datetime) -> Iterator[
     if plan.settles:
         resolved = [settled(plan, rows_of(ids, plan, plan.predictions, before, after), plan.labels.rows)]
         ids = unsettled(plan, ids, *resolved)
-    predictions, labels = (rows_of(ids, plan, source, before, after) for source in (plan.predictions, plan.labels))
+    find = rows_of if plan.indexed else rows_among
+    predictions, labels = (find(ids, plan, source, before, after) for source in (plan.predictions, plan.labels))
     for t, sign in ((before, -1), (after, 1)):
         yield from requests(plan, predictions, labels, t, sign, *(known_of(plan, pairs, t) for pairs in resolved))
 

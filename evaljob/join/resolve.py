@@ -15,16 +15,19 @@ from evaljob.source import Source
 
 def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
     """The ids of requests with a row that became known in [before, after), or whose own timestamp crossed an edge."""
-    ids = [
+    selects = [
         sa.select(*_distinct_id(plan, source)).where(
             moved, source.rows.c.request_id.is_not(None), *days(source, source.rows, plan.oldest(before), after)
         )
         for source in (plan.predictions, plan.labels)
         for moved in _moved(plan, source, before, after)
     ]
-    if not plan.repeats:
-        return sa.union(*ids).cte("affected")
-    return sa.select(sa.union(*ids).subquery("ids")).where(*_once(plan)).cte("affected")
+    if plan.indexed:
+        return sa.union(*selects).cte("affected")
+    # What is always true here has DuckDB guess few enough ids for it to scan the logs and to hash the ids.
+    rows = sa.union_all(*selects).subquery("ids")
+    ids = sa.select(rows.c.id_).where(*_once(plan)).group_by(rows.c.id_)
+    return ids.having(sa.func.count() > 0).cte("affected")
 
 
 def _moved(plan: Plan, source: Source, before: datetime, after: datetime) -> Iterator[Column]:
@@ -53,8 +56,13 @@ def _once(plan: Plan) -> list[Column]:
 
 
 def _distinct_id(plan: Plan, source: Source) -> list[Column]:
-    """The id as it is, so that indexes serve the join, and its bytes where a UNION would take unlike ids for one."""
+    """The id as it is, so that indexes serve the join, and its bytes where a UNION would take unlike ids for one.
+
+    In short where there is no index.
+    """
     id_ = source.rows.c.request_id
+    if not plan.indexed:
+        return [short_id(id_).label("id_")]
     exact = plan.exact(source, source.rows, "request_id")
     return [id_] if exact is id_ else [id_, exact.label("bytes")]
 
@@ -67,10 +75,22 @@ def rows_of(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: da
     """
     same = same_id(plan, ids, source.rows)
     few = rare(ids.c.request_id.is_not(None))
-    rows = sa.select(source.rows).select_from(ids.join(source.rows, sa.and_(same, few) if plan.indexed else same))
-    return rows.where(*days(source, source.rows, plan.oldest(before), after), *_once(plan)).cte(
-        f"{source.log}_{ids.name}"
-    )
+    rows = sa.select(source.rows).select_from(ids.join(source.rows, sa.and_(same, few)))
+    return _found(rows, ids, plan, source, before, after)
+
+
+def rows_among(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
+    """Likewise of ids in short, where they are found by a scan: 3 times faster than to compare texts on DuckDB.
+
+    What comes along, because it is the same in short, does not matter: it counts as what it is.
+    """
+    same = ids.c.id_ == short_id(source.rows.c.request_id)
+    return _found(sa.select(source.rows).select_from(ids.join(source.rows, same)), ids, plan, source, before, after)
+
+
+def _found(rows: sa.Select[Any], ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
+    rows = rows.where(*days(source, source.rows, plan.oldest(before), after), *_once(plan))
+    return rows.cte(f"{source.log}_{ids.name}")
 
 
 def served(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
@@ -125,13 +145,6 @@ def _counting(plan: Plan, source: Source, t: datetime, served_: Column) -> sa.Se
     rows = source.rows
     known = (rows.c.request_id.is_not(None), *exists(plan, source, rows, t))
     return sa.select(short_id(rows.c.request_id).label("id_"), served_.label("served")).where(*known)
-
-
-def rows_among(others: sa.CTE, plan: Plan, source: Source, t: datetime) -> sa.CTE:
-    """All rows of a log whose ids, in short, are among the others."""
-    same = others.c.id_ == short_id(source.rows.c.request_id)
-    rows = sa.select(source.rows).select_from(others.join(source.rows, same))
-    return rows.where(*days(source, source.rows, plan.oldest(t), t), *_once(plan)).cte(f"{source.log}_uneven")
 
 
 def even(plan: Plan, others: sa.CTE, t: datetime) -> sa.Subquery:
