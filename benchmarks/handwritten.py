@@ -21,8 +21,8 @@ from benchmarks.logs import END
 from benchmarks.measure import asked, repeated, sources, tell
 from evaljob.advance import advance
 from evaljob.cells import collect
-from evaljob.opening import logs, plan_of
 from evaljob.join.measure import score_bin
+from evaljob.opening import logs, plan_of
 from evaljob.statistics.bins import DURATION_GAMMA
 
 SQL = Path(__file__).with_suffix(".sql")
