@@ -18,11 +18,11 @@ import sqlalchemy as sa
 from benchmarks.evaluations import STEP, WINDOWS, configure
 from benchmarks.logs import END
 from benchmarks.measure import Measure, peak_mb, repeated, tell
-from evaljob import backfill, job
+from evaljob import job
 from evaljob.advance import advance
-from evaljob.checkpoint import Span
 from evaljob.config import Config
 from evaljob.join import Plan
+from evaljob.opening import logs, plan_of
 from evaljob.state import State
 
 WARM = 2  # first steps, which are not measured: statements are compiled, files come into memory
@@ -30,8 +30,8 @@ WARM = 2  # first steps, which are not measured: statements are compiled, files 
 
 def full(config: Config, times: int) -> Measure:
     """Full counts at END."""
-    with job.logs(config) as engine, engine.connect() as connection:
-        plan = job.plan_of(connection, config.evaluations[0])
+    with logs(config) as engine, engine.connect() as connection:
+        plan = plan_of(connection, config.evaluations[0])
         counted = advance(connection, plan, None, END, "")
         notes = {"cells": len(counted.state.cells.frame), "requests": counted.rows_read}
         return repeated(times, lambda: advance(connection, plan, None, END, ""), **notes)
@@ -39,8 +39,8 @@ def full(config: Config, times: int) -> Measure:
 
 def step(config: Config, times: int, every: timedelta) -> Measure:
     """Steps up to END, from a full count that is not measured."""
-    with job.logs(config) as engine, engine.connect() as connection:
-        plan = job.plan_of(connection, config.evaluations[0])
+    with logs(config) as engine, engine.connect() as connection:
+        plan = plan_of(connection, config.evaluations[0])
         instants = [END - every * number for number in range(times + WARM, -1, -1)]
         state = advance(connection, plan, None, instants[0], "").state
         steps = _Steps(connection, plan, state, iter(instants[1:]))
@@ -80,6 +80,9 @@ def run(config: Config, times: int, every: timedelta) -> Measure:
 
 def filled(config: Config, instants: int, every: timedelta) -> Measure:
     """A backfill of so many instants up to END."""
+    from evaljob import backfill  # noqa: PLC0415  (the others' memory is without it)
+    from evaljob.checkpoint import Span  # noqa: PLC0415
+
     span = Span(END - every * (instants - 1), END, every)
     measure = repeated(1, lambda: backfill.backfill(config, span, lambda *_: None))
     return Measure(measure.seconds, measure.cpu, peak_mb(), {"instants": instants})

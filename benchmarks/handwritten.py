@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from benchmarks.evaluations import configure
 from benchmarks.logs import END
 from benchmarks.measure import asked, repeated, sources, tell
-from evaljob import job
 from evaljob.advance import advance
 from evaljob.cells import collect
 from evaljob.join.measure import score_bin
+from evaljob.opening import logs, plan_of
 from evaljob.statistics.bins import DURATION_GAMMA
 
 SQL = Path(__file__).with_suffix(".sql")
@@ -61,8 +61,8 @@ def same(given: Namespace) -> bool:
     """Whether the cells are evaljob's."""
     with tempfile.TemporaryDirectory() as folder:
         config = configure(Path(folder), given.url, parquet=given.parquet)
-        with job.logs(config) as engine, engine.connect() as connection:
-            plan = job.plan_of(connection, config.evaluations[0])
+        with logs(config) as engine, engine.connect() as connection:
+            plan = plan_of(connection, config.evaluations[0])
             counted = advance(connection, plan, None, END, "").state.cells
     with opened(given) as database:
         frames = list(rows(database, given.parquet))

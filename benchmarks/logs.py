@@ -9,13 +9,15 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    import duckdb
 
 SCHEMA = Path(__file__).parent.parent / "sql" / "schema.sql"
 MODEL = "benchmark"
@@ -110,10 +112,16 @@ _TEXT = {
 }  # fmt: skip
 
 
+def _duckdb(path: Path, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
+    import duckdb  # noqa: PLC0415  (no part of the memory of what only reads another engine's logs)
+
+    return duckdb.connect(str(path), read_only=read_only)
+
+
 def to_duckdb(path: Path, size: Size) -> str:
     """A DuckDB file with the tables and indexes of sql/schema.sql. Returns its SQLAlchemy URL."""
     path.unlink(missing_ok=True)
-    with duckdb.connect(str(path)) as connection:
+    with _duckdb(path) as connection:
         for log, columns in zip(_TEXT, make(size), strict=True):
             connection.register(f"made_{log}", pd.DataFrame(columns))
         tables, indexes = _schema()
@@ -128,7 +136,7 @@ def to_duckdb(path: Path, size: Size) -> str:
 def to_parquet(folder: Path, source: Path) -> str:
     """One Parquet file a log, from the DuckDB file at `source`. Returns the URL of a DuckDB without tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(str(source), read_only=True) as connection:
+    with _duckdb(source, read_only=True) as connection:
         for log in _TEXT:
             connection.execute(f"COPY {log} TO '{folder / log}.parquet' (FORMAT parquet)")
     return "duckdb:///:memory:"
@@ -137,7 +145,7 @@ def to_parquet(folder: Path, source: Path) -> str:
 def to_sqlite(path: Path, source: Path) -> str:
     """An SQLite file with the tables and indexes of sql/schema.sql, from a DuckDB file. Returns its URL."""
     path.unlink(missing_ok=True)
-    with sqlite3.connect(path) as database, duckdb.connect(str(source), read_only=True) as rows:
+    with sqlite3.connect(path) as database, _duckdb(source, read_only=True) as rows:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA cache_size = -1000000")
@@ -177,7 +185,7 @@ def to_postgres(url: str, source: Path) -> str:
 
 def _copy(connection: sa.Connection, log: str, source: Path) -> None:
     text = source.with_name(f"{source.stem}-{log}.csv")
-    with duckdb.connect(str(source), read_only=True) as rows:
+    with _duckdb(source, read_only=True) as rows:
         rows.execute(f"COPY {log} TO '{text}' (FORMAT csv, HEADER false)")
     driver: Any = connection.connection.driver_connection
     with text.open("rb") as file, driver.cursor().copy(f"COPY {log} FROM STDIN (FORMAT csv)") as copy:

@@ -25,6 +25,8 @@ from evaljob import job
 from evaljob.advance import Advanced, advance
 from evaljob.config import Config, load
 from evaljob.join import Plan
+from evaljob.opening import logs, plan_of
+from evaljob.state import store
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 LEAD = timedelta(days=31)  # of logs before the first instant: windows are full from then on
@@ -131,7 +133,7 @@ def _evaluation(model: str) -> str:
 
 def _advance(config: Config, model: str, as_of: datetime) -> Advanced:
     """What a run does to the state of a model: everything is opened, loaded and stored again each time."""
-    with job.logs(config) as engine, engine.connect() as connection, job.store(config) as states:
+    with logs(config) as engine, engine.connect() as connection, store(config) as states:
         plan = _plan(config, model, connection)
         advanced = advance(connection, plan, states.load(model), as_of, job.digest_of(config, plan))
         if advanced.kept:
@@ -141,12 +143,12 @@ def _advance(config: Config, model: str, as_of: datetime) -> Advanced:
 
 
 def _full(config: Config, model: str, as_of: datetime) -> Advanced:
-    with job.logs(config) as engine, engine.connect() as connection:
+    with logs(config) as engine, engine.connect() as connection:
         return advance(connection, _plan(config, model, connection), None, as_of, "")
 
 
 def _plan(config: Config, model: str, connection: sa.Connection) -> Plan:
-    return job.plan_of(connection, next(found for found in config.evaluations if found.model == model))
+    return plan_of(connection, next(found for found in config.evaluations if found.model == model))
 
 
 def _served(chance: Random, number: int, span: timedelta) -> Iterator[list[Any]]:

@@ -26,7 +26,8 @@ from evaljob.metrics import evaluate
 from evaljob.metrics.classification import confusion_matrix
 from evaljob.metrics.series import series_of
 from evaljob.statistics import confusion, ranking
-from evaljob.statistics.bins import SCORE_BINS, SCORE_UNIT, duration_bucket_of, duration_bucket_value, score_bin_of
+from evaljob.statistics.binning import duration_bucket_of, duration_bucket_value, score_bin_of
+from evaljob.statistics.bins import SCORE_BINS, SCORE_UNIT
 from evaljob.statistics.quantiles import Counted
 from evaljob.window import Window
 

@@ -4,28 +4,25 @@ Buckets of age would move every request to another cell at every step; these cha
 The age of a bucket at an instant is that of its whole span.
 """
 
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, NamedTuple
 
 from evaljob.window import Segments
+
+if TYPE_CHECKING:
+    from evaljob.statistics.arrays import Flags, Integers
 
 PIECES = 128  # at most so many buckets in a segment, and one that hangs over its edge
 MINUTE = 60
 _WIDEST = 15  # the exponent of the widest bucket: 22 days
 _FLAGS = 2 * (_WIDEST + 1)
 
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
 
 class Served(NamedTuple):
     """What bucket codes say: served in `[start, end)`, seconds since 1970, and whether there is a label."""
 
-    start: Integers
-    end: Integers
-    labeled: Flags
+    start: "Integers"
+    end: "Integers"
+    labeled: "Flags"
 
 
 def exponent_of(segments: Segments, number: int) -> int:
@@ -43,8 +40,8 @@ def factors(exponent: int) -> tuple[int, int, int]:
     return 1 << exponent, _FLAGS << exponent, 2 * exponent
 
 
-def served(codes: Integers) -> Served:
+def served(codes: "Integers") -> Served:
     """What the codes say."""
-    minute, flags = np.divmod(codes, _FLAGS)
+    minute, flags = divmod(codes, _FLAGS)
     start = minute * MINUTE
-    return Served(start, start + (np.int64(MINUTE) << (flags >> 1)), (flags & 1).astype(bool))
+    return Served(start, start + (MINUTE << (flags >> 1)), (flags & 1).astype(bool))

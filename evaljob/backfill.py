@@ -14,20 +14,21 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from evaljob import checkpoint, history, job, openmetrics
+from evaljob import checkpoint, clock, history, job, openmetrics
 from evaljob.advance import advance
 from evaljob.checkpoint import Span
 from evaljob.config import Config, Evaluation
 from evaljob.errors import ConfigError, EvaluationError
 from evaljob.history import Selection
-from evaljob.job import Run, Work
+from evaljob.job import Work
 from evaljob.metrics import evaluate
 from evaljob.metrics.past import Past
 from evaljob.past import Archive
 from evaljob.progress import Report
-from evaljob.state import State
+from evaljob.runs import Run, exit_code
+from evaljob.state import State, store
 
-COMMIT_EVERY = 1.0  # seconds of work that an interruption may cost
+COMMIT_EVERY = 10.0  # seconds of work that an interruption may cost
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ def backfill(config: Config, span: Span, report: Report, file: Path | None = Non
     _warn_of_retention(config, span)
     runs = [Run(evaluation.model, span.end) for evaluation in config.evaluations]
     job.each(config, runs, partial(_fill, span=span, report=report))
-    if job.exit_code(runs) == 0:
+    if exit_code(runs) == 0:
         _finish(config, span, file)
-    return job.exit_code(runs), runs
+    return exit_code(runs), runs
 
 
 def _refuse(config: Config, span: Span, file: Path | None) -> None:
     """What would otherwise fail after hours."""
-    now, last = job.now(config), span[len(span) - 1]
+    now, last = clock.now(config), span[len(span) - 1]
     if last > now:
         raise ConfigError(f"--to: {last.isoformat()} is still to come; the last instant known is {now.isoformat()}")
     if file is not None and not file.absolute().parent.is_dir():
@@ -58,7 +59,7 @@ def _refuse(config: Config, span: Span, file: Path | None) -> None:
 
 
 def _warn_of_retention(config: Config, span: Span) -> None:
-    kept = job.now(config) - config.state.history_retention
+    kept = clock.now(config) - config.state.history_retention
     if span.start < kept:
         logger.warning(
             "state.history_retention: the next run removes from the history what lies before %s; raise it to keep all "
@@ -118,7 +119,7 @@ def _finish(config: Config, span: Span, file: Path | None) -> None:
     """What is left to do when all instants are done: the file, and then to forget where the backfill stood."""
     models = tuple(evaluation.model for evaluation in config.evaluations)
     selection = Selection(models, span.start, span.end, span.every)
-    with job.store(config) as states:
+    with store(config) as states:
         with states.engine.connect() as connection:
             lost = {} if file is None else _lost(connection, selection, len(span))
             if file is not None and not lost:

@@ -48,9 +48,7 @@ class Cells:
     def __add__(self, other: "Cells") -> "Cells":
         """The sum, cell by cell. Exact: everything is an integer."""
         levels = {name: tuple(dict.fromkeys((*values, *other.levels[name]))) for name, values in self.levels.items()}
-        return Cells(
-            _summed(pd.concat([self._recoded(levels).frame, other._recoded(levels).frame], ignore_index=True)), levels
-        )
+        return Cells(_summed(self._recoded(levels).frame, other._recoded(levels).frame), levels)
 
     def __neg__(self) -> "Cells":
         """The cells with every count and sum negated."""
@@ -248,17 +246,20 @@ def _translation(old: tuple[str, ...], new: tuple[str, ...]) -> Codes:
     return np.array([*(places.get(value, NONE) for value in old), NONE], dtype="int64")
 
 
-def _summed(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a key, sorted by key, without rows that are all zero."""
-    if frame.empty:
-        return frame
-    together, order = packed([frame[name].to_numpy() for name in KEY])
+def _summed(*frames: pd.DataFrame) -> pd.DataFrame:
+    """One row a key, sorted by key, without rows that are all zero. Holds no second copy of the frames but its own."""
+
+    def column(name: str) -> Codes:
+        return np.concatenate([frame[name].to_numpy() for frame in frames])
+
+    together, order = packed([column(name) for name in KEY])
     ordered = together[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    keys = {name: frame[name].to_numpy()[order[starts]] for name in KEY}
-    sums = {name: np.add.reduceat(frame[name].to_numpy()[order], starts) for name in frame.columns if name not in KEY}
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    sums = {name: np.add.reduceat(column(name)[order], starts) for name in frames[0].columns.difference(list(KEY))}
     some = np.any([total != 0 for total in sums.values()], axis=0)
-    return pd.DataFrame({name: values[some] for name, values in (keys | sums).items()})
+    kept = order[starts[some]]
+    columns = {name: column(name)[kept] if name in KEY else sums.pop(name)[some] for name in frames[0].columns}
+    return pd.DataFrame(columns, copy=False)
 
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from evaljob import job, push, tracking
-from evaljob.cells import class_name
+from evaljob import push
 from evaljob.config import Config, Evaluation
 from evaljob.database import reason, shown
 from evaljob.errors import ConfigError, EvaljobError, EvaluationError
 from evaljob.join import Plan
+from evaljob.opening import logs, own_tables, plan_of
 from evaljob.partitions import misplaced
+from evaljob.schema import STATE
 from evaljob.source import Source
 from evaljob.types import misordered
 
@@ -34,13 +35,13 @@ def check(config: Config) -> Iterator[Finding]:
     yield _tried("state", lambda: _state(config))
     yield _tried("pushgateway", lambda: _gateway(config))
     if config.mlflow.tracking_uri is not None:
-        yield _tried("mlflow", lambda: tracking.check(config))
+        yield _tried("mlflow", lambda: _mlflow(config))
 
 
 def _logs(config: Config, evaluation: Evaluation) -> Iterator[Finding]:
     def look() -> str:
-        with job.logs(config) as engine, engine.connect() as connection:
-            plan = job.plan_of(connection, evaluation)
+        with logs(config) as engine, engine.connect() as connection:
+            plan = plan_of(connection, evaluation)
             rows = [_look_at(connection, source) for source in (plan.predictions, plan.labels)]
             _look_for_positive(connection, plan)
         return ", ".join(rows)
@@ -66,16 +67,21 @@ def _look_for_positive(connection: sa.Connection, plan: Plan) -> None:
         return
     columns = (plan.predictions.rows.c.prediction, plan.labels.rows.c.label)
     distinct = [connection.execute(sa.select(column).where(column.is_not(None)).distinct()) for column in columns]
-    found = {class_name(value) for values in distinct for value in values.scalars()}
+    values = {value for found in distinct for value in found.scalars()}
     positive = plan.evaluation.positive_label
-    if len(found) > 1 and class_name(positive) not in found:
-        classes = ", ".join(sorted(found)[:_SHOWN])
+    if positive in values:
+        return
+    from evaljob.cells import class_name  # noqa: PLC0415  (with pandas)
+
+    names = {class_name(value) for value in values}
+    if len(names) > 1 and class_name(positive) not in names:
+        classes = ", ".join(sorted(names)[:_SHOWN])
         raise ConfigError(f"positive_label {positive!r} is in neither log; write one of their classes: {classes}")
 
 
 def _state(config: Config) -> str:
-    with job.store(config) as states, states.engine.begin() as transaction:
-        states.forget(transaction, [])
+    with own_tables(config) as engine, engine.begin() as transaction:
+        transaction.execute(sa.delete(STATE).where(sa.false()))
     return shown(config.state.url.get_secret_value())
 
 
@@ -84,6 +90,12 @@ def _gateway(config: Config) -> str:
         return "none is configured: results are only printed and stored"
     found = push.groups(config.pushgateway)
     return f"answers; holds results of {', '.join(sorted(found)) or 'no model yet'}"
+
+
+def _mlflow(config: Config) -> str:
+    from evaljob import tracking  # noqa: PLC0415  (with pandas, which looking at the rest does without)
+
+    return tracking.check(config)
 
 
 def _tried(what: str, look: Callable[[], str]) -> Finding:

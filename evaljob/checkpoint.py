@@ -6,18 +6,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from evaljob.errors import ConfigError
-from evaljob.history import upsert
-from evaljob.state import (
-    BLOB,
-    METADATA,
-    MODEL,
-    UNREADABLE,
-    State,
-    from_bytes,
-    from_microseconds,
-    to_bytes,
-    to_microseconds,
-)
+from evaljob.schema import BLOB, METADATA, MODEL, upsert
+from evaljob.state import UNREADABLE, State, from_bytes, from_microseconds, to_bytes, to_microseconds
 
 _KEY = ("from_us", "to_us", "every_us")
 CHECKPOINTS = sa.Table(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import click
 
-from evaljob import journal, termination
-from evaljob.errors import ConfigError, EvaljobError
+from evaljob import imports, journal, termination
+from evaljob.errors import ConfigError, EvaljobError, worst
 
 if TYPE_CHECKING:
     from sqlalchemy.exc import SQLAlchemyError
@@ -124,10 +124,12 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
               evaljob run --as-of 2026-06-01T00:00:00Z --no-push --output json
               */5 * * * * evaljob run --config /etc/evaljob/config.yaml >/dev/null
     """  # noqa: D301
-    from evaljob import config  # noqa: PLC0415
+    with imports.lasting():
+        from evaljob import config  # noqa: PLC0415
 
     loaded = config.load(path)  # before the rest is imported: what is wrong with it is told at once
-    from evaljob import job  # noqa: PLC0415
+    with imports.lasting():
+        from evaljob import job  # noqa: PLC0415
 
     code, runs = job.run(loaded, as_of, full=full, pushing=not no_push)
     _tell_errors(runs)
@@ -145,16 +147,17 @@ def worker(path: Path) -> None:
     \b
     Example:  evaljob worker --config /etc/evaljob/config.yaml
     """  # noqa: D301
-    from evaljob import config, job  # noqa: PLC0415
-    from evaljob import reconcile as reconciliation  # noqa: PLC0415
-    from evaljob import worker as scheduler  # noqa: PLC0415
+    with imports.lasting():
+        from evaljob import config, job, runs  # noqa: PLC0415
+        from evaljob import reconcile as reconciliation  # noqa: PLC0415
+        from evaljob import worker as scheduler  # noqa: PLC0415
 
     loaded = config.load(path)
 
     def evaluate(as_of: datetime | None) -> int:
-        return job.logged(*job.run(loaded, as_of))
+        return runs.logged(*job.run(loaded, as_of))
 
-    raise SystemExit(scheduler.serve(path, evaluate, lambda: job.logged(*reconciliation.reconcile(loaded))))
+    raise SystemExit(scheduler.serve(path, evaluate, lambda: runs.logged(*reconciliation.reconcile(loaded))))
 
 
 @cli.command()
@@ -231,7 +234,7 @@ def backfill(path: Path, start: datetime, end: datetime, every: timedelta, file:
 )
 def history(path: Path, slices: tuple[str, ...], output: str, **given: Any) -> None:
     """Read the results of past runs."""
-    from evaljob import config, job, listing  # noqa: PLC0415
+    from evaljob import config, listing, opening  # noqa: PLC0415
     from evaljob import history as past  # noqa: PLC0415
 
     if output == "table":
@@ -239,7 +242,7 @@ def history(path: Path, slices: tuple[str, ...], output: str, **given: Any) -> N
         given |= {"metrics": given["metrics"] or listing.HEADLINES, "versions": given["versions"] or ("all",)}
     pairs = ((name, value if equals else None) for name, equals, value in (text.partition("=") for text in slices))
     selection = past.Selection(slices=tuple(pairs), **given)
-    with job.store(config.load(path)) as states, states.engine.connect() as connection:
+    with opening.own_tables(config.load(path)) as engine, engine.connect() as connection:
         frames = (block.frame() for block in past.blocks(connection, selection))
         for text in listing.FORMS[output](frames):
             _say(text.encode(errors="backslashreplace"))
@@ -287,8 +290,9 @@ def check(path: Path) -> None:
     \b
     Example:  evaljob check && evaljob run
     """  # noqa: D301
-    from evaljob import check as checks  # noqa: PLC0415
-    from evaljob import config, job  # noqa: PLC0415
+    with imports.lasting():
+        from evaljob import check as checks  # noqa: PLC0415
+        from evaljob import config  # noqa: PLC0415
 
     loaded = config.load(path)
     click.echo(f"ok     configuration {path}: {len(loaded.evaluations)} evaluations")
@@ -296,7 +300,7 @@ def check(path: Path) -> None:
     for finding in checks.check(loaded):
         codes.add(finding.error.exit_code if finding.error else 0)
         click.echo(f"{'WRONG' if finding.error else 'ok   '}  {finding.what}: {finding.detail}")
-    raise SystemExit(next((code for code in job.WORST_FIRST if code in codes), 0))
+    raise SystemExit(worst(codes))
 
 
 @cli.command()
@@ -350,15 +354,15 @@ def demo(path: Path, end: datetime | None, seed: int, requests: int) -> None:
     \b
     Example:  evaljob demo && evaljob run --no-push
     """  # noqa: D301
-    from evaljob import config, job  # noqa: PLC0415
+    from evaljob import config, opening, state  # noqa: PLC0415
     from evaljob import demo as logs  # noqa: PLC0415
     from evaljob.database import shown  # noqa: PLC0415
 
     loaded, end = config.load(path), end or datetime.now(UTC).replace(microsecond=0)
     made = logs.make_logs(end, seed=seed, days=_DEMO_DAYS, requests=requests)
-    with job.writable_logs(loaded) as engine:
+    with opening.writable_logs(loaded) as engine:
         logs.write_logs(engine, made)
-    with job.store(loaded) as states, states.engine.begin() as transaction:
+    with state.store(loaded) as states, states.engine.begin() as transaction:
         states.forget(transaction, [evaluation.model for evaluation in loaded.evaluations])  # they are of other logs
     counts = f"{len(made.predictions):,} predictions and {len(made.labels):,} labels"
     click.echo(f"{counts} in {shown(loaded.database.url.get_secret_value())}")
@@ -377,14 +381,16 @@ def _tell_errors(runs: list[Any]) -> None:
 def _print(results: list[Any], output: str) -> None:
     import pandas as pd  # noqa: PLC0415
 
-    from evaljob import output as form  # noqa: PLC0415
-    from evaljob import tables  # noqa: PLC0415
     from evaljob.metrics.results import COLUMNS  # noqa: PLC0415
 
     frame = pd.concat(results, ignore_index=True) if results else pd.DataFrame(columns=list(COLUMNS))
     if output == "table":
+        from evaljob import tables  # noqa: PLC0415
+
         _say(tables.text(frame))
     else:
+        from evaljob import output as form  # noqa: PLC0415
+
         text = form.as_json(frame) if output == "json" else form.as_prometheus(frame)
         _say(text.encode(errors="backslashreplace"))  # UTF-8, whatever the locale: programs read it
 

@@ -161,7 +161,7 @@ def _notice_our_end(engine: sa.Engine, connection: Any) -> None:
 def _sqlite_read_only(connection: Any) -> None:
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA cache_size = -16384")
     _sqlite_mathematics(connection)
 
 

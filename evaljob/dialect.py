@@ -149,6 +149,25 @@ def _(element: integer_division, compiler: SQLCompiler, **kw: Any) -> str:
     return f"CAST((({left}) - MOD({left}, {right})) / ({right}) AS BIGINT)"
 
 
+class rare(GenericFunction[Any]):  # noqa: N801
+    """`rare(condition)`: the condition, which few rows meet as far as SQLite's planner is concerned.
+
+    Without a type: SQLAlchemy would compare a boolean with 1, and what is compared the planner knows nothing of.
+    """
+
+    inherit_cache = True
+
+
+@compiles(rare)
+def _(element: rare, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(_only(element), **kw)
+
+
+@compiles(rare, "sqlite")
+def _(element: rare, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"likelihood({compiler.process(_only(element), **kw)}, 0.00001)"
+
+
 class grouping_mask(GenericFunction[int]):  # noqa: N801
     """`grouping_mask(a, b, ...)`: a bit a column, the first the highest, set in rows that are not grouped by it."""
 

@@ -1,5 +1,14 @@
 """What can go wrong, each with the exit code that `evaljob` ends with."""
 
+from collections.abc import Iterable
+
+_WORST_FIRST = (2, 1, 3, 0)  # configuration, evaluation, push, done
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code that tells of the worst of several ends; 0 of none."""
+    return min(codes, key=_WORST_FIRST.index, default=0)
+
 
 class EvaljobError(Exception):
     """A failure that is told to the user in one message and never shown as a traceback."""

@@ -5,13 +5,14 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import SecretStr
 
 from evaljob.config import Pushgateway
 from evaljob.config.places import read_secret
 from evaljob.errors import ConfigError, PushError
 from evaljob.transport import Endpoint
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # of the Prometheus text format
 
 
 def endpoint(gateway: Pushgateway) -> Endpoint:
@@ -24,7 +25,7 @@ def endpoint(gateway: Pushgateway) -> Endpoint:
     parts = urlsplit(gateway.url)
     tls = _tls(gateway) if parts.scheme == "https" else None
     authorization, secrets = _credentials(gateway)
-    headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "User-Agent": "evaljob"} | authorization
+    headers = {"Content-Type": CONTENT_TYPE, "User-Agent": "evaljob"} | authorization
     return Endpoint(
         parts.hostname or "", parts.port or (443 if tls else 80), parts.path.rstrip("/"), tls, headers, secrets
     )

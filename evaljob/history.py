@@ -11,9 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from evaljob.dialect import MYSQL
 from evaljob.errors import EvaluationError
 from evaljob.metrics.results import COLUMNS
 from evaljob.packing import (
@@ -28,17 +26,9 @@ from evaljob.packing import (
     unpack_names,
     unpack_numbers,
 )
-from evaljob.state import BLOB, METADATA, MODEL, from_microseconds, to_microseconds
+from evaljob.schema import HISTORY, upsert
+from evaljob.state import from_microseconds, to_microseconds
 
-HISTORY = sa.Table(
-    "evaljob_history",
-    METADATA,
-    # The instant first: what retention removes lies together, whichever models are still configured.
-    sa.Column("as_of", sa.BigInteger, primary_key=True, autoincrement=False),  # microseconds since 1970, UTC
-    sa.Column("model", MODEL, primary_key=True),
-    sa.Column("names", BLOB, nullable=False),
-    sa.Column("numbers", BLOB, nullable=False),
-)
 _FETCHED = 32  # runs in memory as they were stored
 _TOGETHER = 500_000  # results of a block
 
@@ -163,17 +153,6 @@ def blocks(connection: sa.Connection, selection: Selection) -> Iterator[Block]:
         rows = connection.execute(query, execution_options={"yield_per": _FETCHED})
         for _, runs in groupby(rows, key=lambda row: row.names):
             yield from _blocks(model, runs, selection)
-
-
-def upsert(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> None:
-    """Insert a row, or put it in the place of the one with its primary key."""
-    keys = [column.name for column in table.primary_key]
-    others = {name: value for name, value in row.items() if name not in keys}
-    if connection.dialect.name in MYSQL:
-        connection.execute(mysql.insert(table).values(row).on_duplicate_key_update(others))
-    else:
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        connection.execute(insert(table).values(row).on_conflict_do_update(index_elements=keys, set_=others))
 
 
 def _slice(names: Names, columns: str, value: str | None) -> Mask:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from evaljob import gauges
-
 _TIMES = ("as_of", "window_start", "window_end")
 _ALWAYS = (
     "model",
@@ -41,6 +39,8 @@ def records(results: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def as_prometheus(results: pd.DataFrame) -> str:
     """The Prometheus text format, with the model as a label, which a push has in its grouping key."""
+    from evaljob import gauges  # noqa: PLC0415  (with prometheus_client)
+
     return gauges.text(gauges.results_registry(results, with_model=True))
 
 

@@ -17,9 +17,8 @@ import sqlalchemy as sa
 from evaljob.config import Config
 from evaljob.database import connect
 from evaljob.errors import ConfigError
-from evaljob.history import HISTORY
 from evaljob.report import missing_extra
-from evaljob.state import STATE
+from evaljob.schema import HISTORY, STATE
 
 TIMEOUT = 240.0  # seconds in which a report has to be made
 _NICER = 5

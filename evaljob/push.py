@@ -14,9 +14,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from prometheus_client import CollectorRegistry, generate_latest
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -30,8 +29,12 @@ from tenacity import (
 from evaljob.config import Pushgateway
 from evaljob.errors import PushError
 from evaljob.gateway import endpoint
-from evaljob.gauges import Status, status_registry
 from evaljob.transport import Endpoint, Reply, exchange
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from evaljob.gauges import Status
 
 ATTEMPTS = 5
 _WAIT = wait_random_exponential(multiplier=0.5, max=5)
@@ -75,21 +78,25 @@ class Budget:
             self.left -= time.monotonic() - started
 
 
-def push_results(gateway: Pushgateway, model: str, registry: CollectorRegistry, budget: Budget | None = None) -> None:
+def push_results(gateway: Pushgateway, model: str, registry: "CollectorRegistry", budget: Budget | None = None) -> None:
     """Replace the results of a model: what is not in the registry vanishes from the gateway.
 
     Returns when the gateway has confirmed it; raises PushError within `gateway.timeout`, retries included, when it
     has not. A 400, another refusal and a redirect are final; failed connections, timeouts and 5xx are tried again.
     """
+    from evaljob.gauges import text  # noqa: PLC0415  (who only asks needs no registries)
+
     results, _ = _keys(gateway, model)
-    _request(gateway, "PUT", _path(results), generate_latest(registry), budget)
+    _request(gateway, "PUT", _path(results), text(registry).encode(), budget)
 
 
-def push_status(gateway: Pushgateway, model: str, status: Status, budget: Budget | None = None) -> None:
+def push_status(gateway: Pushgateway, model: str, status: "Status", budget: Budget | None = None) -> None:
     """Publish how a run ended; whatever the status does not know stays as it was. Raises PushError likewise."""
+    from evaljob.gauges import status_registry, text  # noqa: PLC0415
+
     _, key = _keys(gateway, model)
     method = "PUT" if status.complete else "POST"
-    _request(gateway, method, _path(key), generate_latest(status_registry(status)), budget)
+    _request(gateway, method, _path(key), text(status_registry(status)).encode(), budget)
 
 
 def delete_model(gateway: Pushgateway, model: str, budget: Budget | None = None) -> None:

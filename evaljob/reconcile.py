@@ -9,10 +9,11 @@ from evaljob import job, journal
 from evaljob.advance import Advanced, advance
 from evaljob.cells import BOOKED_BUCKET, NONE, Cells, Levels
 from evaljob.config import Config, Evaluation
-from evaljob.job import Run, Work
+from evaljob.job import Work
 from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME
 from evaljob.metrics import evaluate
 from evaljob.metrics.series import OVERALL
+from evaljob.runs import Run, exit_code, tell
 from evaljob.state import SupersededError
 
 WORST = 5
@@ -34,8 +35,8 @@ def reconcile(config: Config, *, pushing: bool = True) -> tuple[int, list[Run]]:
         job.each(config, runs, _reconcile)
         if pushing:
             job.publish(config, runs)
-        job.tell(runs)
-    return job.exit_code(runs), runs
+        tell(runs)
+    return exit_code(runs), runs
 
 
 def drifted(evaluation: Evaluation, difference: Cells) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tables of evaljob itself: each evaluation's cells at one `as_of`, replaced by whoever read them last."""
+"""The state: each evaluation's cells at one `as_of`, replaced by whoever read them last."""
 
 import hashlib
 import io
@@ -15,39 +15,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.dialects.mysql import VARCHAR
 
-from evaljob import schema
 from evaljob.cells import KEY, NO_LEVELS, Cells, class_name
+from evaljob.config import Config
 from evaljob.dialect import MYSQL
 from evaljob.join import Plan
+from evaljob.opening import own_tables
+from evaljob.schema import STATE
 
 FORMAT = 2  # of the cells: another one is another fingerprint, and leads to a full recount
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-METADATA = sa.MetaData()
-BLOB = sa.LargeBinary(length=2**32 - 1)
-# Models are told apart byte for byte, also where the database's own collation would fold them.
-MODEL = sa.String(200).with_variant(VARCHAR(200, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
-STATE = sa.Table(
-    "evaljob_state",
-    METADATA,
-    sa.Column("model", MODEL, primary_key=True),
-    sa.Column("revision", sa.BigInteger, nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
-    sa.Column("as_of", sa.BigInteger, nullable=False),  # microseconds since 1970, UTC
-    sa.Column("full_recounts", sa.BigInteger, nullable=False),
-    sa.Column("drift_cells", sa.BigInteger, nullable=False),
-    sa.Column("cells", BLOB, nullable=False),
-)
 UNREADABLE = (zlib.error, ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile)  # what damaged cells raise
 # How a server ends the session of a client that holds a lock and sleeps.
 _SLEEP_LIMITS = {"postgresql": "SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"} | dict.fromkeys(
     MYSQL, "SET SESSION wait_timeout = {seconds}"
 )
 NOTHING = Cells(pd.DataFrame(columns=[*KEY, "n"], dtype="int64"), NO_LEVELS)
-
-_OPENINGS = 8  # there are fewer tables that another worker can have made first
 
 
 class SupersededError(Exception):
@@ -72,20 +55,10 @@ class State:
 
 
 class Store:
-    """Reads and replaces states in the database of `state.url`."""
+    """Reads and replaces states in the database of `state.url`, which is open: see `schema.opened`."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        # Under READ COMMITTED an UPDATE that waited for another one looks again: it finds the revision gone, instead of
-        # failing because its snapshot is old.
-        settled = engine.dialect.name in ("postgresql", *MYSQL)
-        self.engine = engine.execution_options(isolation_level="READ COMMITTED") if settled else engine
-        for attempt in range(_OPENINGS):
-            try:
-                schema.bring_up(self.engine, METADATA)
-                break
-            except (sa.exc.ProgrammingError, sa.exc.OperationalError, sa.exc.IntegrityError):
-                if attempt == _OPENINGS - 1:  # else another worker has made some of the tables meanwhile
-                    raise
+        self.engine = engine
 
     def load(self, model: str) -> State | None:
         """The state of an evaluation, or None when there is none.
@@ -169,6 +142,13 @@ class Store:
         connection.execute(sa.delete(STATE).where(STATE.c.model.in_(list(models))))
 
 
+@contextmanager
+def store(config: Config) -> Iterator[Store]:
+    """The states in evaljob's own tables."""
+    with own_tables(config) as engine:
+        yield Store(engine)
+
+
 def _revision(model: str) -> sa.Select[Any]:
     return sa.select(STATE.c.revision).where(STATE.c.model == model)
 
@@ -213,7 +193,7 @@ def from_bytes(data: bytes) -> Cells:
     with np.load(io.BytesIO(zlib.decompress(data)), allow_pickle=False) as stored:
         levels = {name: tuple(values) for name, values in json.loads(stored["levels"].tobytes()).items()}
         columns = {name: stored[name].astype("int64") for name in stored.files if name != "levels"}
-    return Cells(pd.DataFrame(columns), levels)
+    return Cells(pd.DataFrame(columns, copy=False), levels)
 
 
 def to_microseconds(t: datetime) -> int:

@@ -6,24 +6,26 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evaljob import job, join
+from evaljob import join
+from evaljob.clock import now
 from evaljob.config import Config
 from evaljob.dialect import literally
 from evaljob.join import Plan
+from evaljob.opening import logs, plan_of
 
 STEP = timedelta(minutes=5)
 
 
 def text(config: Config, as_of: datetime | None = None) -> str:
     """Every evaluation's full count and a step of one schedule interval (five minutes under cron) up to `as_of`."""
-    at = as_of or job.now(config)
-    with job.logs(config) as engine, engine.connect() as connection:
+    at = as_of or now(config)
+    with logs(config) as engine, engine.connect() as connection:
         return "\n\n".join(_statements(config, connection, at))
 
 
 def _statements(config: Config, connection: sa.Connection, at: datetime) -> Iterator[str]:
     for evaluation in config.evaluations:
-        yield from of(config, connection, job.plan_of(connection, evaluation), at)
+        yield from of(config, connection, plan_of(connection, evaluation), at)
 
 
 def of(config: Config, connection: sa.Connection, plan: Plan, at: datetime) -> Iterator[str]:

@@ -21,6 +21,7 @@ from evaljob.config.duration import parse
 from evaljob.join import Plan
 from evaljob.metrics import evaluate
 from evaljob.metrics.results import LABELS
+from evaljob.opening import plan_of
 from evaljob.source import Log
 from evaljob.window import Timestamp, Window
 
@@ -111,7 +112,7 @@ def append(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> N
 
 def plan(connection: sa.Connection, of: Evaluation) -> Plan:
     """The evaluation over its logs, checked as every run checks them."""
-    return job.plan_of(connection, of)
+    return plan_of(connection, of)
 
 
 def full(connection: sa.Connection, of: Plan, as_of: datetime) -> Cells:

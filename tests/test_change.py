@@ -15,7 +15,7 @@ from evaljob.database import connect
 from evaljob.gauges import METRICS
 from evaljob.metrics import evaluate
 from evaljob.past import Archive
-from evaljob.state import METADATA
+from evaljob.schema import HISTORY, METADATA
 from tests import past
 from tests.configs import further, read, refusal
 from tests.logs import DAY, Results, Row, create, drop, evaluation, full, label, plan, prediction, utc, window
@@ -132,7 +132,7 @@ def test_a_damaged_history_compares_nothing(case: Case, caplog: pytest.LogCaptur
     case.write(*together(answers("10:30", 30, 10), answers("11:30", 30, 10)))
     case.run("11:00")
     with case.engine.begin() as connection:
-        connection.execute(history.HISTORY.update().values(numbers=b"rotten"))
+        connection.execute(HISTORY.update().values(numbers=b"rotten"))
     assert case.run("12:00").rows("change", of=None, reference=None).empty
     assert "history of m: the results as of 2024-05-01T11:00:00+00:00 are damaged" in caplog.text
 

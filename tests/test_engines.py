@@ -16,6 +16,7 @@ from sqlalchemy.dialects import mysql
 
 from evaljob.cli import cli
 from evaljob.database import connect
+from evaljob.schema import opened
 from evaljob.source import Log
 from evaljob.state import Store
 from tests.logs import Row, Types, at, create, utc
@@ -240,7 +241,7 @@ def test_engines_agree_by_full_counts_and_by_steps(engine: Engine, measure: list
     config = engine.config(EVALUATIONS)
     for as_of, expected in zip(AS_OF, measure, strict=True):
         agree(printed(config, as_of), expected)
-    states = Store(connect(f"sqlite:///{engine.folder}/state.db", read_only=False))
+    states = Store(opened(connect(f"sqlite:///{engine.folder}/state.db", read_only=False)))
     assert [state.full_recounts for task in TASKS if (state := states.load(task)) is not None] == [1, 1, 1]
     states.engine.dispose()
 

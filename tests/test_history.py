@@ -21,6 +21,7 @@ from evaljob.database import connect
 from evaljob.errors import EvaluationError
 from evaljob.history import Selection
 from evaljob.metrics.results import COLUMNS, LABELS
+from evaljob.schema import HISTORY, opened
 from evaljob.state import Store, from_microseconds
 from tests import past
 from tests.past import hours
@@ -70,7 +71,7 @@ def bits(frame: pd.DataFrame) -> list[tuple[object, ...]]:
 @contextmanager
 def stored(url: str) -> Iterator[sa.Engine]:
     """An engine of a database with evaljob's tables."""
-    store = Store(connect(url, read_only=False))
+    store = Store(opened(connect(url, read_only=False)))
     yield store.engine
     store.engine.dispose()
 
@@ -158,11 +159,11 @@ def test_two_writers_of_one_instant(postgres_database: str) -> None:
 
     def write(seed: int) -> None:
         start.wait()
-        record(opened, results(seed=seed))
+        record(there, results(seed=seed))
 
-    with stored(postgres_database) as opened, ThreadPoolExecutor(8) as threads:
+    with stored(postgres_database) as there, ThreadPoolExecutor(8) as threads:
         list(threads.map(write, range(8)))
-        found = bits(read(opened))
+        found = bits(read(there))
     assert found in [bits(results(seed=seed)) for seed in range(8)]
 
 
@@ -173,7 +174,7 @@ def test_tables_made_by_two_workers_at_once(postgres_database: str) -> None:
     def open_(_: int) -> None:
         engine = sa.create_engine(postgres_database)
         start.wait()
-        assert read(Store(engine).engine).empty
+        assert read(opened(engine)).empty
         engine.dispose()
 
     with ThreadPoolExecutor(4) as threads:
@@ -227,7 +228,7 @@ def test_damaged_results_are_named(sqlite_engine: sa.Engine, column: str, damage
     """Bytes that hold no results are an error that names the model and the instant, never numbers."""
     record(sqlite_engine, results())
     with sqlite_engine.begin() as transaction:
-        transaction.execute(sa.update(history.HISTORY).values({column: damage}))
+        transaction.execute(sa.update(HISTORY).values({column: damage}))
     with pytest.raises(
         EvaluationError, match=r"history of m: the results as of 2026-03-01T12:00:00\+00:00 are damaged"
     ):

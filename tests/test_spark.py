@@ -14,6 +14,8 @@ from evaljob import job, join
 from evaljob.config import Partition, load
 from evaljob.database import connect
 from evaljob.failures import passes
+from evaljob.opening import plan_of
+from evaljob.schema import opened
 from evaljob.source import Log
 from evaljob.state import Store
 from tests.logs import Row, create, evaluation, full, plan, stepped, window
@@ -75,7 +77,7 @@ def test_spark_prints_what_duckdb_prints_over_the_same_files(spark_url: str, tmp
     assert checked.code == 0, checked.out
     for as_of in AS_OF[1:]:
         agree(printed(on_spark, as_of), printed(on_duckdb, as_of, "--full"))
-    states = Store(connect(f"sqlite:///{on_spark.parent}/state.db", read_only=False))
+    states = Store(opened(connect(f"sqlite:///{on_spark.parent}/state.db", read_only=False)))
     state = states.load(task)
     assert state is not None
     assert state.full_recounts == 1
@@ -195,7 +197,7 @@ def test_what_evaljob_sql_prints_gives_the_same_rows(spark_url: str, tmp_path: P
     printed_ = evaljob("sql", "--config", path, "--as-of", AS_OF[1].isoformat())
     texts = re.findall(r"^-- .*\n([^;]*(?:;(?!\n)[^;]*)*);$", printed_.out, re.MULTILINE)
     with connected(spark_url) as connection:
-        planned_ = job.plan_of(connection, load(path).evaluations[0])
+        planned_ = plan_of(connection, load(path).evaluations[0])
         statements = [join.full(planned_, AS_OF[1]), join.step(planned_, AS_OF[1] - timedelta(hours=6), AS_OF[1])]
         for text, statement in zip(texts, statements, strict=True):
             with closing(connection.connection.cursor()) as cursor:

@@ -25,6 +25,7 @@ from evaljob.advance import Advanced, advance
 from evaljob.cells import Cells
 from evaljob.config import LabelsDefault
 from evaljob.database import connect
+from evaljob.schema import opened
 from evaljob.state import State, Store, fingerprint
 from evaljob.window import Window
 from tests.logs import STAMP, TEXT, Row, append, create, drop, evaluation, full, plan, utc, window
@@ -77,7 +78,7 @@ class Worker(RuleBasedStateMachine):
     def __init__(self, engine: sa.Engine, states: sa.Engine, folder: Path, seen: Counter[str]) -> None:
         super().__init__()
         self.engine, self.states, self.folder, self.seen = engine, states, folder, seen
-        self.store = Store(states)
+        self.store = Store(opened(states))
         with states.begin() as transaction:
             self.store.forget(transaction, ["m"])
         self.clock = NOON
@@ -182,7 +183,7 @@ class Worker(RuleBasedStateMachine):
     def restart(self) -> None:
         """Another process opens the same store."""
         self.states.dispose()
-        self.store = Store(self.states)
+        self.store = Store(opened(self.states))
 
     def _run(self, by: timedelta) -> None:
         """The clock goes on, by nothing at all too, and the job runs: the stored state is what a full count gives."""

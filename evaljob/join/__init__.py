@@ -15,10 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from evaljob.dialect import grouping_mask
-from evaljob.join.measure import NULL_TEXT, every_request, integer, nameless, null_of, requests
+from evaljob.join.measure import NULL_TEXT, every_request, integer, nameless, null_of, requests_between
 from evaljob.join.partition import without_day
 from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
-from evaljob.join.resolve import affected, rows_among, rows_of
 from evaljob.source import Source
 from evaljob.window import OUTSIDE
 
@@ -36,13 +35,10 @@ def full(plan: Plan, as_of: datetime) -> sa.Select[Any]:
 
 def step(plan: Plan, before: datetime, after: datetime) -> sa.Select[Any]:
     """The cells at `after` minus those at `before`, of the requests that anything happened to in between."""
-    ids = affected(plan, before, after)
-    find = rows_of if plan.indexed else rows_among
-    predictions, labels = (find(ids, plan, source, before, after) for source in (plan.predictions, plan.labels))
+    ends = ((before, -1), (after, 1))
     rows = [
-        row
-        for t, sign in ((before, -1), (after, 1))
-        for row in (*requests(plan, predictions, labels, t, sign), *nameless(plan, t, sign, (before, after)))
+        *requests_between(plan, before, after),
+        *(row for t, sign in ends for row in nameless(plan, t, sign, (before, after))),
     ]
     return _counted(plan, sa.union_all(*rows).cte("evaluated"), signed=True)
 

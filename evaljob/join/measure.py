@@ -29,7 +29,9 @@ from evaljob.join.plan import (
     parts,
     value_sums,
 )
-from evaljob.join.resolve import answered, even, exists, orphans, rows_among, served, uneven
+from evaljob.join.resolve import affected, answered, even, exists, orphans, rows_among, rows_of, served, uneven
+from evaljob.join.settled import known_of, settled, unsettled
+from evaljob.join.usable import LARGEST_NUMBER, is_latency, is_probability, not_within, rejects, within
 from evaljob.source import Source, column_type
 from evaljob.statistics.bins import DURATION_GAMMA, SCORE_UNIT, score_bin_edges
 from evaljob.types import Kind
@@ -37,19 +39,20 @@ from evaljob.window import OUTSIDE, Segments
 
 CLIP = 10**3  # on the grid of scores: log loss of scores clipped to [1e-6, 1 - 1e-6]
 PERCENT = SCORE_UNIT // 100  # the width of the bins between 0.01 and 0.99
-LARGEST_NUMBER = 1e9  # larger ones are rejected, so that a sum of squares stays within 64 bits
-LONGEST_LATENCY = 1e10  # seconds
 NO_BUCKET = -1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def requests(
-    plan: Plan, predictions: sa.FromClause, labels: sa.FromClause, t: datetime, sign: int
+    plan: Plan, predictions: sa.FromClause, labels: sa.FromClause, t: datetime, sign: int, *resolved: sa.Subquery
 ) -> Iterator[sa.Select[Any]]:
-    """One row a request inside a window, as known at `t`: where it counts and what it adds there."""
+    """One row a request inside a window, as known at `t`: where it counts and what it adds there.
+
+    The requests of `predictions` and `labels`, and those that are `resolved` already.
+    """
     first = served(plan, predictions, t)
     findable = plan.labels.rows if plan.indexed else labels
-    yield _measured(plan, answered(plan, first, findable, t), t, sign)
+    yield _measured(plan, _together(*resolved, answered(plan, first, findable, t)), t, sign)
     yield _rejected(
         plan,
         plan.labels,
@@ -69,6 +72,22 @@ def every_request(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
     yield _measured(plan, even(plan, others, t), t, 1)
     predictions, labels = (rows_among(others, plan, source, t, t) for source in (plan.predictions, plan.labels))
     yield from requests(plan, predictions, labels, t, 1)
+
+
+def requests_between(plan: Plan, before: datetime, after: datetime) -> Iterator[sa.Select[Any]]:
+    """The rows of `requests` at `before`, negative, and at `after`, of those that anything happened to in between."""
+    ids, resolved = affected(plan, before, after), list[sa.CTE]()
+    if plan.settles:
+        resolved = [settled(plan, rows_of(ids, plan, plan.predictions, before, after), plan.labels.rows)]
+        ids = unsettled(plan, ids, *resolved)
+    find = rows_of if plan.indexed else rows_among
+    predictions, labels = (find(ids, plan, source, before, after) for source in (plan.predictions, plan.labels))
+    for t, sign in ((before, -1), (after, 1)):
+        yield from requests(plan, predictions, labels, t, sign, *(known_of(plan, pairs, t) for pairs in resolved))
+
+
+def _together(*rows: sa.Subquery) -> sa.Subquery:
+    return rows[0] if len(rows) == 1 else sa.union_all(*[sa.select(some) for some in rows]).subquery()
 
 
 def _measured(plan: Plan, resolved: sa.Subquery, t: datetime, sign: int) -> sa.Select[Any]:
@@ -135,16 +154,15 @@ class _Request:
             return sa.case((self._wrong_number(), integer(NUMBER_INVALID)), else_=integer(USABLE))
         if "score" not in row.c:
             return integer(USABLE)
-        wrong = sa.and_(row.c.prediction.is_not(None), row.c.score.is_not(None), sa.not_(_is_probability(row.c.score)))
-        return sa.case((wrong, integer(SCORE_INVALID)), else_=integer(USABLE))
+        return sa.case((rejects(self.plan, row), integer(SCORE_INVALID)), else_=integer(USABLE))
 
     def _wrong_number(self) -> Column:
         """Regression: the prediction or the label is too large for exact sums, or no number at all."""
         default = self.plan.evaluation.labels_default
         implicit = default is not None and abs(float(default.label)) > LARGEST_NUMBER
         return sa.or_(
-            _not_within(self.row.c.prediction, LARGEST_NUMBER),
-            sa.and_(self.real, _not_within(self.row.c.label, LARGEST_NUMBER)),
+            rejects(self.plan, self.row),
+            sa.and_(self.real, not_within(self.row.c.label)),
             *([self._implicit()] if implicit else []),
         )
 
@@ -179,7 +197,7 @@ class _Request:
             label.append(
                 (self._implicit(), sa.literal(default.label, None if kind == "unknown" else column_type(kind)))
             )
-        score = sa.case((_is_probability(row.c.score), on_grid(row.c.score))) if "score" in row.c else NULL_INTEGER
+        score = sa.case((is_probability(row.c.score), on_grid(row.c.score))) if "score" in row.c else NULL_INTEGER
         return {"label": sa.case(*label), "prediction": row.c.prediction, "score": score}
 
     def _numbers(self) -> dict[str, Column]:
@@ -203,7 +221,7 @@ class _Request:
         if "latency_seconds" not in self.row.c:
             return NULL_INTEGER
         seconds = self.row.c.latency_seconds
-        return sa.case((_is_latency(seconds), whole_part(double(seconds) * float(MICRO) + 0.5)))
+        return sa.case((is_latency(seconds), whole_part(double(seconds) * float(MICRO) + 0.5)))
 
     def _minute(self) -> Column:
         """Whole minutes from 1970 to the prediction."""
@@ -215,7 +233,7 @@ class _Request:
     def _values(self) -> dict[str, Column]:
         columns: dict[str, Column] = {}
         for i, name in enumerate(self.plan.evaluation.values):
-            value = sa.case((sa.and_(self.real, _within(self.row.c[name], LARGEST_NUMBER)), double(self.row.c[name])))
+            value = sa.case((sa.and_(self.real, within(self.row.c[name])), double(self.row.c[name])))
             columns |= exact_parts(f"value_{i}", value) | exact_parts(f"squared_value_{i}", value * value, MICRO)
         return columns
 
@@ -224,9 +242,7 @@ class _Request:
         row, plan = self.row, self.plan
         labels = row.c.label_copies - row.c.late_copies
         latency = row.c.latency_seconds if "latency_seconds" in row.c else None
-        invalid = [
-            _count(sa.and_(self.real, _not_within(row.c[name], LARGEST_NUMBER))) for name in plan.evaluation.values
-        ]
+        invalid = [_count(sa.and_(self.real, not_within(row.c[name]))) for name in plan.evaluation.values]
         booked = {
             "duplicates": row.c.copies - 1,
             "corrections": sa.case((labels > 1, labels - 1), else_=integer(0)),
@@ -234,7 +250,7 @@ class _Request:
             "too_late": row.c.late_copies,
             "latency_invalid": integer(0)
             if latency is None
-            else _count(sa.and_(latency.is_not(None), sa.not_(_is_latency(latency)))),
+            else _count(sa.and_(latency.is_not(None), sa.not_(is_latency(latency)))),
             "values_invalid": sum(invalid, start=integer(0)),
         }
         return {name: booked[name] for name in BOOKED}
@@ -410,21 +426,3 @@ def _inside(row: sa.Subquery) -> Column:
 
 def _count(condition: Column) -> Column:
     return sa.case((condition, integer(1)), else_=integer(0))
-
-
-def _is_probability(score: Column) -> Column:
-    """False for NaN too, which some engines order above every number."""
-    return sa.and_(score >= 0, score <= 1)
-
-
-def _is_latency(seconds: Column) -> Column:
-    return sa.and_(seconds >= 0, seconds <= LONGEST_LATENCY)
-
-
-def _within(x: Column, limit: float) -> Column:
-    return sa.and_(x >= -limit, x <= limit)
-
-
-def _not_within(x: Column, limit: float) -> Column:
-    """Present, but not a number of usable size (NaN and infinity are not)."""
-    return sa.and_(x.is_not(None), sa.not_(_within(x, limit)))

@@ -18,7 +18,7 @@ Column: TypeAlias = sa.ColumnElement[Any]
 Span: TypeAlias = tuple[datetime, datetime]
 
 # Kinds of cells
-OUTCOME, LAG, LATENCY, BOOKS, AGE = range(5)
+KINDS = OUTCOME, LAG, LATENCY, BOOKS, AGE = range(5)
 # Why a row stays out of every other count; USABLE rows do not
 USABLE, ORPHAN, PREDICTION_ID_NULL, LABEL_ID_NULL, SCORE_INVALID, NUMBER_INVALID = range(6)
 # What else the books count, of requests that are used
@@ -97,6 +97,14 @@ class Plan:
         return (*own, *(part for name in value_sums(self.evaluation) for part in parts(name)))
 
     @property
+    def settles(self) -> bool:
+        """Whether a step looks for requests that need no ranking: where they are found by an index.
+
+        A partition's day, which may not be that of the row's timestamp, decides too what an instant knows.
+        """
+        return self.indexed and self.predictions.partition is None and self.labels.partition is None
+
+    @property
     def aged(self) -> bool:
         """Whether requests are counted by age as well, which has a meaning in windows on `predicted_at` only."""
         return self.evaluation.metrics.missing and bool(self.on_predicted.windows)
@@ -128,26 +136,43 @@ class Plan:
         return exact_text(column) if self.mysql and source.kinds[name] == "text" else column
 
     def spans(self, source: Source, before: datetime, after: datetime) -> dict[str, list[Span]]:
-        """Per timestamp of a log, the spans in which a row's place changes as `as_of` goes from `before` to `after`."""
-        ages: dict[str, set[timedelta]] = {source.known: {timedelta(0)}}
-        ages.setdefault(source.stamp, set()).update(self._edge_ages(source))
-        return {
-            name: merged((before - age, after - age) for age in sorted(found, reverse=True))
-            for name, found in ages.items()
-        }
+        """Per timestamp of a log, the spans in which a row's place changes as `as_of` goes from `before` to `after`.
 
-    def _edge_ages(self, source: Source) -> Iterable[timedelta]:
-        """The ages at which a row enters or leaves something.
-
-        A row without one timestamp is placed by the other: all edges count.
+        A row without one of the two timestamps is placed by the other: all edges count.
         """
-        edges = {*self.on_predicted.ages, *self.on_labeled.ages}
-        yield from edges
+        return self._spans(source, before, after, self._own_edges(source) | self._edges)
+
+    def own_spans(self, source: Source, before: datetime, after: datetime) -> dict[str, list[Span]]:
+        """Those in which a row changes its place that has both timestamps, or none but needs no other's."""
+        return self._spans(source, before, after, self._own_edges(source))
+
+    def other_spans(self, source: Source, before: datetime, after: datetime) -> list[Span]:
+        """The further spans of the row's own timestamp."""
+        return _between(before, after, self._edges - self._own_edges(source))
+
+    def _spans(self, source: Source, before: datetime, after: datetime, edges: set[timedelta]) -> dict[str, list[Span]]:
+        ages: dict[str, set[timedelta]] = {source.known: {timedelta(0)}}
+        ages.setdefault(source.stamp, set()).update(edges)
+        return {name: _between(before, after, found) for name, found in ages.items() if found}
+
+    @cached_property
+    def _edges(self) -> set[timedelta]:
+        return {*self.on_predicted.ages, *self.on_labeled.ages}
+
+    def _own_edges(self, source: Source) -> set[timedelta]:
+        """The ages at which a row of a log enters or leaves something."""
+        edges = set(self.on_predicted.ages if source.log == "predictions" else self.on_labeled.ages)
         if self.horizon is not None:
-            yield self.horizon
+            edges.add(self.horizon)
         default = self.evaluation.labels_default
         if default is not None and source.log == "predictions":
-            yield from (age + default.after for age in {*edges, timedelta(0)})
+            edges.update(age + default.after for age in {timedelta(0), *self._edges})
+        return edges
+
+
+def _between(before: datetime, after: datetime, ages: Iterable[timedelta]) -> list[Span]:
+    """When rows of one of the ages at some instant between the two have come to be."""
+    return merged((before - age, after - age) for age in sorted(ages, reverse=True))
 
 
 def bound(source: Source, column: str, t: datetime) -> Column:

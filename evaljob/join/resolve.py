@@ -1,13 +1,15 @@
 """Requests as they were known at an instant: the first prediction, the latest label, joined by request_id."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from evaljob.dialect import exact_text, microseconds_between, short_id
+from evaljob.dialect import exact_text, microseconds_between, rare, short_id
 from evaljob.join.partition import days
 from evaljob.join.plan import Column, Plan, bound, in_spans
+from evaljob.join.usable import rejects
 from evaljob.source import Source
 
 
@@ -15,12 +17,10 @@ def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
     """The ids of requests with a row that became known in [before, after), or whose own timestamp crossed an edge."""
     selects = [
         sa.select(*_distinct_id(plan, source)).where(
-            in_spans(source, column, spans),
-            source.rows.c.request_id.is_not(None),
-            *days(source, source.rows, plan.oldest(before), after),
+            moved, source.rows.c.request_id.is_not(None), *days(source, source.rows, plan.oldest(before), after)
         )
         for source in (plan.predictions, plan.labels)
-        for column, spans in plan.spans(source, before, after).items()
+        for moved in _moved(plan, source, before, after)
     ]
     if plan.indexed:
         return sa.union(*selects).cte("affected")
@@ -28,6 +28,26 @@ def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
     rows = sa.union_all(*selects).subquery("ids")
     ids = sa.select(rows.c.id_).where(*_once(plan)).group_by(rows.c.id_)
     return ids.having(sa.func.count() > 0).cte("affected")
+
+
+def _moved(plan: Plan, source: Source, before: datetime, after: datetime) -> Iterator[Column]:
+    """Where rows lie whose place may have changed; where an index tells, without those that the other log's row kept.
+
+    By an edge that is none of its own log's, only a prediction that is rejected and a label without prediction move.
+    """
+    spans = plan.own_spans if plan.indexed else plan.spans
+    yield from (in_spans(source, column, found) for column, found in spans(source, before, after).items())
+    others = plan.other_spans(source, before, after)
+    if plan.indexed and others:
+        alone = rejects(plan, source.rows) if source.log == "predictions" else _unpredicted(plan, before)
+        yield sa.and_(in_spans(source, source.stamp, others), alone)
+
+
+def _unpredicted(plan: Plan, t: datetime) -> Column:
+    """Of a label: no prediction of its request was known at `t`."""
+    predictions = plan.predictions.rows
+    known = exists(plan, plan.predictions, predictions, t)
+    return ~sa.exists().where(same_id(plan, plan.labels.rows, predictions), *known).correlate(plan.labels.rows)
 
 
 def _once(plan: Plan) -> list[Column]:
@@ -48,9 +68,14 @@ def _distinct_id(plan: Plan, source: Source) -> list[Column]:
 
 
 def rows_of(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
-    """All rows of a log that belong to the given requests. Joined, never tested with IN: 60 times faster on SQLite."""
+    """All rows of a log that belong to the given requests. Joined, never tested with IN: 60 times faster on SQLite.
+
+    SQLite takes a CTE for a million rows where it is named again, and reads the whole index of a smaller log into a
+    Bloom filter for them, unless it is told that there are few.
+    """
     same = same_id(plan, ids, source.rows)
-    return _found(sa.select(source.rows).select_from(ids.join(source.rows, same)), ids, plan, source, before, after)
+    few = rare(ids.c.request_id.is_not(None))
+    return _found(sa.and_(same, few), ids, plan, source, before, after)
 
 
 def rows_among(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
@@ -58,13 +83,14 @@ def rows_among(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after:
 
     What comes along, because it is the same in short, does not matter: it counts as what it is.
     """
-    same = ids.c.id_ == short_id(source.rows.c.request_id)
-    return _found(sa.select(source.rows).select_from(ids.join(source.rows, same)), ids, plan, source, before, after)
+    return _found(ids.c.id_ == short_id(source.rows.c.request_id), ids, plan, source, before, after)
 
 
-def _found(rows: sa.Select[Any], ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
-    rows = rows.where(*days(source, source.rows, plan.oldest(before), after), *_once(plan))
-    return rows.cte(f"{source.log}_{ids.name}")
+def _found(same: Column, ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
+    rows = sa.select(source.rows).select_from(ids.join(source.rows, same))
+    return rows.where(*days(source, source.rows, plan.oldest(before), after), *_once(plan)).cte(
+        f"{source.log}_{ids.name}"
+    )
 
 
 def served(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
@@ -74,7 +100,7 @@ def served(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
     id_ = plan.exact(plan.predictions, rows, "request_id")
     known = (*exists(plan, plan.predictions, rows, t), rows.c.request_id.is_not(None))
     copies = sa.func.count().over(partition_by=id_).label("copies")
-    return _first_of(sa.select(*_columns(plan, plan.predictions, rows), copies).where(*known), id_, order)
+    return _first_of(sa.select(*columns(plan, plan.predictions, rows), copies).where(*known), id_, order)
 
 
 def answered(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime) -> sa.Subquery:
@@ -104,10 +130,12 @@ def answered(plan: Plan, first: sa.Subquery, labels: sa.FromClause, t: datetime)
 def uneven(plan: Plan, t: datetime) -> sa.CTE:
     """The ids, in short, of requests known at `t` with more than one row in a log, or with labels alone: mostly few.
 
-    One aggregation of narrow rows: it costs a column store a fifth of ranking the rows of every request. Ids that are
-    the same in short are among them, for they count as one with several rows.
+    One aggregation of narrow rows: it costs a column store a fifth of ranking the rows of every request. Ids of one log
+    that are the same in short are among them, for they count as one with several rows. A label without prediction whose
+    id is short like that of a prediction without label is overlooked: where short means 64 bits, one of 10,000 such
+    labels among 10,000,000 predictions is so once in 100,000,000 counts.
     """
-    ones = ((plan.predictions, _constant(1)), (plan.labels, sa.cast(sa.null(), sa.Integer())))
+    ones = ((plan.predictions, constant(1)), (plan.labels, sa.cast(sa.null(), sa.Integer())))
     rows = sa.union_all(*[_counting(plan, source, t, one) for source, one in ones]).subquery("ids")
     ids = sa.select(rows.c.id_).where(*_once(plan)).group_by(rows.c.id_)
     return ids.having(sa.or_(sa.func.count(rows.c.served) != 1, sa.func.count() > 2)).cte("uneven")  # noqa: PLR2004
@@ -131,11 +159,11 @@ def even(plan: Plan, others: sa.CTE, t: datetime) -> sa.Subquery:
     matched = labels.c.request_id.is_not(None)
     return (
         sa.select(
-            *_columns(plan, plan.predictions, first)[1:],
-            _constant(1).label("copies"),
+            *columns(plan, plan.predictions, first)[1:],
+            constant(1).label("copies"),
             *_unless(plan, late, labels),
-            _one(matched).label("label_copies"),
-            _one(sa.and_(matched, late)).label("late_copies"),
+            one(matched).label("label_copies"),
+            one(sa.and_(matched, late)).label("late_copies"),
         )
         .select_from(
             first.outerjoin(labels, _answers(plan, first, labels, t)).outerjoin(
@@ -174,26 +202,32 @@ def same_id(plan: Plan, a: sa.FromClause, b: sa.FromClause) -> Column:
 
 def exists(plan: Plan, source: Source, rows: sa.FromClause, t: datetime) -> list[Column]:
     """A row is known at `t`, has a timestamp of its own, and lies within the horizon."""
-    conditions: list[Column] = [rows.c[source.known] < bound(source, source.known, t)]
+    known, stamp = rows.c[source.known], rows.c[source.stamp]
+    return [*lives(plan, source, known, stamp, t), *days(source, rows, plan.oldest(t), t)]
+
+
+def lives(plan: Plan, source: Source, known: Column, stamp: Column, t: datetime) -> list[Column]:
+    """Likewise, by the two timestamps of the row alone."""
+    conditions: list[Column] = [known < bound(source, source.known, t)]
     if source.known != source.stamp:
-        conditions.append(rows.c[source.stamp].is_not(None))
+        conditions.append(stamp.is_not(None))
     if plan.horizon is not None:
-        conditions.append(rows.c[source.stamp] >= bound(source, source.stamp, t - plan.horizon))
-    return [*conditions, *days(source, rows, plan.oldest(t), t)]
+        conditions.append(stamp >= bound(source, source.stamp, t - plan.horizon))
+    return conditions
 
 
-def _columns(plan: Plan, source: Source, rows: sa.FromClause) -> list[sa.Label[Any]]:
+def columns(plan: Plan, source: Source, rows: sa.FromClause) -> list[sa.Label[Any]]:
     """The id as it is, so that indexes serve the join; everything else by its bytes."""
-    others = [plan.exact(source, rows, name).label(name) for name in _used(plan, source)[1:]]
+    others = [plan.exact(source, rows, name).label(name) for name in used_of(plan, source)[1:]]
     return [rows.c.request_id.label("request_id"), *others]
 
 
 def used(plan: Plan, source: Source) -> list[str]:
     """The columns that a count needs, of those the user's SELECT returns."""
-    return list(dict.fromkeys([*_used(plan, source), source.known]))
+    return list(dict.fromkeys([*used_of(plan, source), source.known]))
 
 
-def _used(plan: Plan, source: Source) -> list[str]:
+def used_of(plan: Plan, source: Source) -> list[str]:
     """The columns that the statement needs of a resolved row: the fewer, the faster."""
     if source.log == "labels":
         return ["request_id", "label", "labeled_at", *plan.evaluation.values]
@@ -221,11 +255,13 @@ def _counted(condition: Column) -> sa.Function[int]:
     return sa.func.count(sa.case((condition, 1)))
 
 
-def _one(condition: Column) -> Column:
-    return sa.case((condition, _constant(1)), else_=_constant(0))
+def one(condition: Column) -> Column:
+    """1 where the condition holds, 0 elsewhere."""
+    return sa.case((condition, constant(1)), else_=constant(0))
 
 
-def _constant(n: int) -> Column:
+def constant(n: int) -> Column:
+    """A number of ours, as it stands."""
     return sa.literal_column(str(n), sa.Integer())
 
 
@@ -234,16 +270,17 @@ def _answers(plan: Plan, first: sa.FromClause, labels: sa.FromClause, t: datetim
 
 
 def _late(plan: Plan, first: sa.FromClause, labels: sa.FromClause) -> Column:
-    return sa.false() if plan.evaluation.max_lag is None else _beyond(plan.evaluation.max_lag, first, labels)
+    return sa.false() if plan.evaluation.max_lag is None else beyond(plan.evaluation.max_lag, first, labels)
 
 
 def _unless(plan: Plan, late: Column, labels: sa.FromClause) -> list[sa.Label[Any]]:
     """The columns of a label, NULL where it is late."""
-    columns = _columns(plan, plan.labels, labels)[1:]
-    return [sa.case((sa.not_(late), c)).label(c.name) for c in columns] if plan.evaluation.max_lag else columns
+    own = columns(plan, plan.labels, labels)[1:]
+    return [sa.case((sa.not_(late), c)).label(c.name) for c in own] if plan.evaluation.max_lag else own
 
 
-def _beyond(max_lag: timedelta, first: sa.FromClause, labels: sa.FromClause) -> Column:
+def beyond(max_lag: timedelta, first: sa.FromClause, labels: sa.FromClause) -> Column:
+    """Whether a label lies further than `max_lag` from its prediction; false without one."""
     distance = sa.func.abs(microseconds_between(first.c.predicted_at, labels.c.labeled_at))
     return sa.func.coalesce(distance > int(max_lag.total_seconds()) * 10**6, sa.false())
 

@@ -17,7 +17,7 @@ from evaljob.metrics import selection
 from evaljob.metrics.results import Mask, Results
 from evaljob.metrics.series import ALL, Counts, Series, Values
 from evaljob.statistics.arrays import ratio
-from evaljob.statistics.bins import duration_bucket_value
+from evaljob.statistics.binning import duration_bucket_value
 from evaljob.statistics.intervals import Interval
 from evaljob.statistics.survival import Curve, arrived, arrived_interval, expected_coverage, kaplan_meier
 from evaljob.window import Window

@@ -4,7 +4,7 @@ import pandas as pd
 
 from evaljob.join.plan import LAG, LATENCY
 from evaljob.metrics.results import Results
-from evaljob.statistics.bins import duration_bucket_value
+from evaljob.statistics.binning import duration_bucket_value
 from evaljob.statistics.quantiles import Counted
 
 QUANTILES = (0.5, 0.95, 0.99)

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaljob.cells import NONE, Cells, class_name, packed
+from evaljob.cells import KEY, NONE, Cells, class_name, packed
 from evaljob.config import Evaluation
 from evaljob.join.plan import (
     BOOKS,
     ERROR_SUMS,
+    KINDS,
     LABEL_ID_NULL,
     MICRO,
     ORPHAN,
@@ -27,6 +28,7 @@ from evaljob.join.plan import (
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[np.float64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 ALL = "all"
 OVERALL = "overall"
@@ -37,15 +39,14 @@ OTHER = "__other__"
 class Series:
     """Every window times every (model_version, slice, slice_value) that occurs in any of them, and always the total.
 
-    `names` has a row a series; `cells` are the evaluation's cells with their series number in the column `series`,
-    the totals over
-    versions included, and slice values beyond `max_slice_values` summed into `__other__`. `folded` counts those
-    values by slice.
+    `names` has a row a series; `cells` are, by kind, the evaluation's cells with their series number in the column
+    `series`, the totals over versions included, and slice values beyond `max_slice_values` summed into `__other__`.
+    Only outcomes have sums. `folded` counts the values beyond by slice.
     """
 
     evaluation: Evaluation
     names: pd.DataFrame
-    cells: pd.DataFrame
+    cells: dict[int, pd.DataFrame]
     classes: tuple[str, ...]
     folded: dict[str, int]
 
@@ -55,7 +56,7 @@ class Series:
     @cached_property
     def outcomes(self) -> pd.DataFrame:
         """The cells of requests with both a prediction and a label."""
-        return _where(self._kind(OUTCOME), label=True, prediction=True)
+        return _where(self.of_kind(OUTCOME), label=True, prediction=True)
 
     @cached_property
     def support(self) -> Counts:
@@ -65,17 +66,17 @@ class Series:
     @cached_property
     def predictions(self) -> Counts:
         """Requests with a prediction, failed ones included."""
-        return self.total(self._kind(OUTCOME))
+        return self.total(self.of_kind(OUTCOME))
 
     @cached_property
     def labeled(self) -> Counts:
         """Requests with a label, failed ones included."""
-        return self.total(_where(self._kind(OUTCOME), label=True))
+        return self.total(_where(self.of_kind(OUTCOME), label=True))
 
     @cached_property
     def failed(self) -> Counts:
         """Requests whose prediction failed."""
-        return self.total(_where(self._kind(OUTCOME), prediction=False))
+        return self.total(_where(self.of_kind(OUTCOME), prediction=False))
 
     @cached_property
     def overall(self) -> npt.NDArray[np.bool_]:
@@ -104,12 +105,12 @@ class Series:
         return self.classes.index(name) if name in self.classes else NONE - 1
 
     def of_kind(self, kind: int) -> pd.DataFrame:
-        """The cells of one kind."""
-        return self._kind(kind)
+        """The cells of one kind, of which there may be none."""
+        return self.cells[kind]
 
     def booked(self, bucket: int) -> Counts:
         """What the books count under a reason."""
-        books = self._kind(BOOKS)
+        books = self.of_kind(BOOKS)
         return self.total(books[books["bucket"] == bucket])
 
     def total(self, cells: pd.DataFrame, column: str = "n") -> Counts:
@@ -143,14 +144,6 @@ class Series:
         np.add.at(summed, place, cells[column].to_numpy())
         return summed.reshape(len(self), *widths)
 
-    def _kind(self, kind: int) -> pd.DataFrame:
-        return self._by_kind.get(kind, self.cells.iloc[:0])
-
-    @cached_property
-    def _by_kind(self) -> dict[int, pd.DataFrame]:
-        kinds = self.cells["kind"].to_numpy(dtype="int64")
-        return {int(kind): self.cells[kinds == kind] for kind in np.unique(kinds)}
-
 
 def _where(cells: pd.DataFrame, **there: bool) -> pd.DataFrame:
     """The cells whose label or prediction is there, or is not."""
@@ -166,18 +159,13 @@ def hashed(text: str) -> int:
 def series_of(evaluation: Evaluation, cells: Cells) -> Series:
     """The series of an evaluation and their cells."""
     compact = cells.compact()
-    whole, own = _without_prediction(compact.frame)
-    frame, values, folded = _capped(evaluation, whole, compact.levels["slice_value"])
-    versions = compact.levels["model_version"]
-    total = len(versions)
-    frame = pd.concat([frame[own[whole.index]], frame.assign(model_version=total)], ignore_index=True)
-    keys = [frame[name].to_numpy() for name in ("slice", "model_version", "slice_value")]
-    always = (0, total, values.index(""))
-    keys = [np.append(key, extra) for key, extra in zip(keys, always, strict=True)]
-    together, _ = packed(keys)
-    _, first, entity = np.unique(together, return_index=True, return_inverse=True)
-    entities = np.column_stack(keys)[first]
-    frame["series"] = frame["window"].to_numpy() * len(entities) + entity[:-1]
+    frame, versions = compact.frame, compact.levels["model_version"]
+    value, values, folded = _capped(evaluation, frame, compact.levels["slice_value"])
+    columns = [frame["slice"].to_numpy(), frame["model_version"].to_numpy(), value]
+    _, first, group = np.unique(packed(columns)[0], return_index=True, return_inverse=True)
+    groups = np.column_stack([column[first] for column in columns])
+    own, counted = (np.unique(group[mask]) for mask in _counting(frame))
+    entities, of_version, of_all = _entities(groups, own, counted, (0, len(versions), values.index("")))
     slices = [OVERALL, *(",".join(columns) for columns in evaluation.slices)]
     names = pd.DataFrame({
         "model_version": [(*versions, ALL)[v] for _, v, _ in entities],
@@ -185,19 +173,57 @@ def series_of(evaluation: Evaluation, cells: Cells) -> Series:
         "slice_value": [values[x] for _, _, x in entities],
     })  # fmt: skip
     windows = [names.assign(window=window.name) for window in evaluation.windows]
-    return Series(evaluation, pd.concat(windows, ignore_index=True), frame, compact.levels["class"], folded)
+    numbers = [
+        np.where(mask, frame["window"].to_numpy() * len(entities) + of[group], NONE)
+        for mask, of in zip(_counting(frame), (of_version, of_all), strict=True)
+    ]
+    kinds = _by_kind(frame, numbers)
+    return Series(evaluation, pd.concat(windows, ignore_index=True), kinds, compact.levels["class"], folded)
 
 
-def _without_prediction(frame: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
-    """The cells less the slices of labels without prediction, and which cells have a version: those have neither."""
+def _entities(
+    groups: Counts, own: Counts, counted: Counts, always: tuple[int, int, int]
+) -> tuple[Counts, Counts, Counts]:
+    """The (slice, version, slice value) of each series of a window, and per group the numbers of its own and the total.
+
+    `groups` are such triples; `own` and `counted` those with a series of their version, and with one of the total.
+    """
+    totals = groups[counted].copy()
+    totals[:, 1] = always[1]
+    entities, inverse = np.unique(np.vstack([groups[own], totals, [always]]), axis=0, return_inverse=True)
+    of_version, of_all = (np.full(len(groups), NONE) for _ in range(2))
+    of_version[own], of_all[counted] = inverse[: len(own)], inverse[len(own) : -1]
+    return entities, of_version, of_all
+
+
+def _counting(frame: pd.DataFrame) -> tuple[Mask, Mask]:
+    """Which cells count for their version, and which for all: labels without prediction have neither it nor a slice."""
     labels = ((frame["kind"] == BOOKS) & frame["bucket"].isin((ORPHAN, LABEL_ID_NULL))).to_numpy()
-    return frame[~labels | (frame["slice"] == 0)], ~labels
+    return ~labels, ~labels | (frame["slice"] == 0).to_numpy()
+
+
+def _by_kind(frame: pd.DataFrame, numbers: Sequence[Counts]) -> dict[int, pd.DataFrame]:
+    """The frame's rows by kind, each as often as it has a series."""
+    sums = [name for name in frame.columns if name not in KEY]
+    found = {}
+    for kind in KINDS:
+        mine = (frame["kind"] == kind).to_numpy()
+        rows = [np.flatnonzero(mine & (series != NONE)) for series in numbers]
+        columns = ["label", "prediction", "bucket", *(sums if kind == OUTCOME else ["n"])]
+        both = np.concatenate(rows)
+        own = {name: frame[name].to_numpy()[both] for name in columns}
+        series = np.concatenate([series[some] for series, some in zip(numbers, rows, strict=True)])
+        found[kind] = pd.DataFrame(own | {"series": series}, copy=False)
+    return found
 
 
 def _capped(
     evaluation: Evaluation, frame: pd.DataFrame, values: tuple[str, ...]
-) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, int]]:
-    """Slice values beyond the `max_slice_values` with the most requests (ties: first by name) become `__other__`."""
+) -> tuple[Counts, tuple[str, ...], dict[str, int]]:
+    """The codes of slice values, what they stand for, and how many became `__other__` in each slice.
+
+    Those are the values beyond the `max_slice_values` with the most requests (ties: first by name).
+    """
     names = (*values, *(name for name in ("", OTHER) if name not in values))
     codes = frame["slice_value"].to_numpy().copy()
     counted = frame[(frame["kind"] == BOOKS) & (frame["bucket"] == USABLE)]
@@ -208,4 +234,4 @@ def _capped(
         extra = ranked[evaluation.max_slice_values :]
         folded[",".join(columns)] = len(extra)
         codes[(frame["slice"].to_numpy() == number) & np.isin(codes, extra)] = names.index(OTHER)
-    return frame.assign(slice_value=codes), names, folded
+    return codes, names, folded

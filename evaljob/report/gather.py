@@ -13,16 +13,19 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from evaljob import history, job, statements
+from evaljob import history, statements
 from evaljob.cells import Cells
+from evaljob.clock import now
 from evaljob.config import Config, Evaluation
 from evaljob.database import connect, reason
 from evaljob.errors import ConfigError, EvaluationError
 from evaljob.history import Block, Selection
 from evaljob.metrics.series import ALL, OVERALL, Series, series_of
+from evaljob.opening import logs, plan_of
 from evaljob.past import EARLIER
 from evaljob.report.catalogue import measures
-from evaljob.state import STATE, State, Store
+from evaljob.schema import STATE
+from evaljob.state import State, Store
 
 POINTS = 160  # of a trend: more cannot be told apart on the page
 _TRENDS = ("support", "label_coverage_ratio")
@@ -59,7 +62,7 @@ def gather(config: Config, days: int) -> tuple[list[Material], Sql]:
     """The material of every model, with `days` of history. Raises ConfigError and EvaluationError."""
     with _states(config) as engine:
         found = [_model(engine, evaluation, timedelta(days=days)) for evaluation in config.evaluations]
-    instants = {m.evaluation.model: m.as_of or job.now(config) for m in found}
+    instants = {m.evaluation.model: m.as_of or now(config) for m in found}
     return found, _sql(config, instants)
 
 
@@ -181,10 +184,10 @@ def _later(as_of: datetime, last: datetime) -> Iterator[str]:
 def _sql(config: Config, instants: dict[str, datetime]) -> Sql:
     """The statements as they would run; the report does without them where the logs are out of reach."""
     try:
-        with job.logs(config) as engine, engine.connect() as connection:
+        with logs(config) as engine, engine.connect() as connection:
             return Sql({
                 plan.evaluation.model: tuple(statements.of(config, connection, plan, instants[plan.evaluation.model]))
-                for plan in (job.plan_of(connection, evaluation) for evaluation in config.evaluations)
+                for plan in (plan_of(connection, evaluation) for evaluation in config.evaluations)
             })  # fmt: skip
     except (ConfigError, EvaluationError) as error:
         return Sql(problem=str(error))

@@ -13,7 +13,7 @@ from evaljob.report.figures.charts import Arrival
 from evaljob.report.gather import total_of
 from evaljob.report.judged import Judged
 from evaljob.report.parts import Block, Cell, Figure, Scale, Table, number_cell
-from evaljob.statistics.bins import duration_bucket_value
+from evaljob.statistics.binning import duration_bucket_value
 from evaljob.statistics.survival import Curve, arrived_interval
 
 _COVERAGE = Measure("label_coverage_by_age_ratio", "Coverage", "", "percent")

@@ -10,7 +10,8 @@ from evaljob.report import numbers as n
 from evaljob.report.figures.charts import Diagram
 from evaljob.statistics import calibration, calibration_intervals
 from evaljob.statistics.arrays import Floats, Integers, ratio
-from evaljob.statistics.bins import SCORE_UNIT, score_bin_edges
+from evaljob.statistics.binning import score_edges
+from evaljob.statistics.bins import SCORE_UNIT
 from evaljob.statistics.reliability import corp_diagram
 
 COARSE = 25  # bins of a histogram from 0 to 1
@@ -46,7 +47,7 @@ class Spread:
 
     def histogram(self) -> Histogram:
         """In equal bins, or where most scores are close to 0 in the fine ones."""
-        edges, support = score_bin_edges() / SCORE_UNIT, self.fine.support[0]
+        edges, support = score_edges() / SCORE_UNIT, self.fine.support[0]
         if support[edges[1:] <= _LOW].sum() > _MOST * support.sum():
             return Histogram(np.maximum(edges, _LOWEST), self.negatives, self.positives, logarithmic=True)
         equal = np.linspace(0, 1, COARSE + 1)
@@ -82,10 +83,10 @@ class Spread:
 
 def _coarse(counts: Integers) -> Integers:
     """Counts of the fine bins in COARSE equal ones, whose edges are edges of fine bins."""
-    low = score_bin_edges()[:-1]
+    low = score_edges()[:-1]
     return np.bincount(low * COARSE // SCORE_UNIT, weights=counts, minlength=COARSE).astype(np.int64)
 
 
 def _median(counts: Integers) -> float:
     place = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
-    return float(score_bin_edges()[place] / SCORE_UNIT)
+    return float(score_edges()[place] / SCORE_UNIT)

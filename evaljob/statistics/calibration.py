@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evaljob.statistics.arrays import Floats, Integers, Numbers, ratio, unless
-from evaljob.statistics.bins import uniform_bin_of
+from evaljob.statistics.binning import uniform_bin_of
 
 
 class Bins(NamedTuple):

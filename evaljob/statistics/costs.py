@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evaljob.statistics.arrays import Floats, Numbers, ratio, unless
-from evaljob.statistics.bins import SCORE_UNIT, score_bin_edges
+from evaljob.statistics.binning import score_edges
+from evaljob.statistics.bins import SCORE_UNIT
 from evaljob.statistics.confusion import Outcomes
 from evaljob.statistics.intervals import Interval, bounded_score
 
@@ -48,7 +49,7 @@ def cost_per_row_interval(counts: Numbers, costs: ArrayLike, confidence: float) 
 
 def thresholds() -> Floats:
     """The thresholds of `outcomes_at`: the lower edges of the fine score bins, and one above 1 that nobody reaches."""
-    return np.append(score_bin_edges()[:-1] / SCORE_UNIT, np.nextafter(1.0, 2.0))
+    return np.append(score_edges()[:-1] / SCORE_UNIT, np.nextafter(1.0, 2.0))
 
 
 def outcomes_at(positives: Numbers, negatives: Numbers) -> Outcomes:

@@ -7,7 +7,6 @@ the largest gap among them. Counts have the shape (groups,).
 from functools import cache
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from evaljob.statistics.arrays import Floats, Numbers, ratio
@@ -25,6 +24,8 @@ def range_quantile(groups: int, confidence: float) -> float:
     Of `groups ∫ phi(x) (Phi(x + q) - Phi(x))^(groups - 1) dx`, the studentized range with its variance known. Source:
     Tukey (1953).
     """
+    from scipy.optimize import brentq  # noqa: PLC0415  (slow to import)
+
     x = np.linspace(-9.0, 9.0, 1801)
     density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi) * (x[1] - x[0])
     return float(

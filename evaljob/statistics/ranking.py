@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaljob.statistics.arrays import Floats, Numbers, ratio
-from evaljob.statistics.bins import SCORE_UNIT, score_bin_edges
+from evaljob.statistics.binning import score_edges
+from evaljob.statistics.bins import SCORE_UNIT
 
 _TIED_MEANS = 1e-12
 _TIED_VARIANCE = 2e-9  # squares of scores are summed on a grid of 1e-9
@@ -77,7 +78,7 @@ def _lead(distance: Floats) -> Floats:
     """How much more often than half a bin's positives score above its negatives."""
     if not distance.any():
         return distance
-    width = np.diff(score_bin_edges()) / SCORE_UNIT
+    width = np.diff(score_edges()) / SCORE_UNIT
     return np.clip(distance / width, -_LARGEST_LEAD, _LARGEST_LEAD)
 
 

@@ -18,7 +18,6 @@ from evaljob.errors import EvaljobError, TrackingError
 from evaljob.tracking import kept
 from evaljob.tracking.child import ask
 from evaljob.tracking.kept import Kept
-from evaljob.tracking.points import points
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +67,8 @@ def _as_of(results: pd.DataFrame) -> datetime:
 
 def _task(config: Config, evaluation: Evaluation, results: pd.DataFrame | None) -> dict[str, Any]:
     """What to do for a model; without results, only to look whether all is there that the configuration names."""
+    from evaljob.tracking.points import points  # noqa: PLC0415  (with prometheus_client; others want what is kept)
+
     found = {} if results is None else points(evaluation, results)
     return {
         "model": evaluation.model,

@@ -7,19 +7,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from evaljob.history import upsert
-from evaljob.state import BLOB, METADATA, MODEL, from_microseconds, to_microseconds
+from evaljob.schema import TRACKING, upsert
+from evaljob.state import from_microseconds, to_microseconds
 
 Offline = Mapping[str, Mapping[str, float]]  # model version to metric, without the prefix, to value
-
-TRACKING = sa.Table(
-    "evaljob_mlflow",
-    METADATA,
-    sa.Column("model", MODEL, primary_key=True),
-    sa.Column("as_of", sa.BigInteger, nullable=True),  # microseconds since 1970, UTC
-    sa.Column("failures", sa.BigInteger, nullable=False),
-    sa.Column("offline", BLOB, nullable=False),
-)
 
 
 @dataclass(frozen=True)

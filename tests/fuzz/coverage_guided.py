@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["evaljob"]):
     import click
     import sqlalchemy as sa
 
-    from evaljob import cli, job
+    from evaljob import cli, opening
     from evaljob.config import load
     from evaljob.errors import EvaljobError
 
@@ -63,8 +63,8 @@ def sql(data: bytes) -> None:
     (FOLDER / "predictions.sql").write_bytes(data)
     try:
         loaded = load(FOLDER / "config.yaml", {})
-        with job.logs(loaded) as engine, engine.connect() as connection:
-            job.plan_of(connection, loaded.evaluations[0])
+        with opening.logs(loaded) as engine, engine.connect() as connection:
+            opening.plan_of(connection, loaded.evaluations[0])
     finally:
         (FOLDER / "predictions.sql").write_text(SQL["predictions.sql"])
 

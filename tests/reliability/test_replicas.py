@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from evaljob.job import SLACK
+from evaljob.publish import SLACK
 from tests.processes import wait_until
 from tests.projects import Project
 from tests.reliability.conftest import Record

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evaljob.statistics.bins import SCORE_BINS, SCORE_UNIT, score_bin_of
+from evaljob.statistics.binning import score_bin_of
+from evaljob.statistics.bins import SCORE_BINS, SCORE_UNIT
 from evaljob.statistics.calibration import Bins
 
 

@@ -7,21 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaljob.statistics.bins import (
-    DURATION_ZERO,
-    SCORE_BINS,
-    SCORE_UNIT,
+from evaljob.statistics.binning import (
     duration_bucket_of,
     duration_bucket_value,
-    score_bin_edges,
     score_bin_of,
+    score_edges,
     uniform_bin_of,
 )
+from evaljob.statistics.bins import DURATION_ZERO, SCORE_BINS, SCORE_UNIT
 
 
 def test_edges_are_integers_that_a_person_can_list() -> None:
     """Ten bins a decade from 1e-6 to 1e-2, then bins 0.01 wide, and the upper half mirrors the lower."""
-    edges = score_bin_edges()
+    edges = score_edges()
     assert edges.dtype == np.int64
     assert len(edges) == SCORE_BINS + 1
     assert list(edges[:4]) == [0, 1000, 1259, 1585]
@@ -33,7 +31,7 @@ def test_edges_are_integers_that_a_person_can_list() -> None:
 def test_edges_cannot_be_changed_by_a_caller() -> None:
     """The edges are shared, so nobody may write to them."""
     with pytest.raises(ValueError, match="read-only"):
-        score_bin_edges()[0] = 1
+        score_edges()[0] = 1
 
 
 def test_bins_are_closed_below_and_one_is_in_the_last() -> None:
@@ -44,7 +42,7 @@ def test_bins_are_closed_below_and_one_is_in_the_last() -> None:
 @pytest.mark.parametrize("bins", [2, 5, 10, 20, 50, 100])
 def test_uniform_bins_that_divide_a_hundred_need_no_mean_score(bins: int) -> None:
     """A fine bin lies whole in the coarse bin of its lower edge, whatever its mean score says."""
-    expected = score_bin_edges()[:-1] * bins // SCORE_UNIT
+    expected = score_edges()[:-1] * bins // SCORE_UNIT
     for mean in (np.full((1, SCORE_BINS), np.nan), np.zeros((1, SCORE_BINS)), np.ones((1, SCORE_BINS))):
         assert np.array_equal(uniform_bin_of(bins, mean)[0], expected)
 

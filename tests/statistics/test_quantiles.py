@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaljob.statistics.bins import duration_bucket_of, duration_bucket_value
+from evaljob.statistics.binning import duration_bucket_of, duration_bucket_value
 from evaljob.statistics.quantiles import Counted
 from tests.statistics.coverage import LEVEL, covered
 
