@@ -163,7 +163,7 @@ def _staged(there: sa.Connection, connection: sa.Connection, plan: Plan, t: date
         driver.execute("COMMIT")
     finally:
         timer.cancel()
-    return Plan(plan.evaluation, predictions, labels, mysql=False, indexed=False)
+    return Plan(plan.evaluation, predictions, labels, mysql=False, indexed=False, prunes=True)
 
 
 def _stage(driver: Any, connection: sa.Connection, plan: Plan, source: Source, t: datetime) -> Source:

@@ -68,4 +68,11 @@ def plan_of(connection: sa.Connection, evaluation: Evaluation) -> Plan:
     """One evaluation over its checked sources. Raises ConfigError naming the file and the column."""
     name = connection.dialect.name
     sources = open_sources(connection, evaluation)
-    return Plan(evaluation, *sources, mysql=name in MYSQL, indexed=name in INDEXED, repeats=name in SPARK)
+    return Plan(
+        evaluation,
+        *sources,
+        mysql=name in MYSQL,
+        indexed=name in INDEXED,
+        repeats=name in SPARK,
+        prunes=name == "duckdb",
+    )

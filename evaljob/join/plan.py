@@ -56,7 +56,8 @@ class Plan:
     """One evaluation over two logs on one kind of engine.
 
     `mysql`: its collations fold case and spaces. `indexed`: rows are found by an index on their id instead of a scan.
-    `repeats`: what a statement names once and uses several times is read as often.
+    `repeats`: what a statement names once and uses several times is read as often. `prunes`: of a log in order of time,
+    a scan for one span of time reads little more than that; for several at once, all of it.
     """
 
     evaluation: Evaluation
@@ -65,6 +66,7 @@ class Plan:
     mysql: bool = False
     indexed: bool = True
     repeats: bool = False
+    prunes: bool = False
 
     @cached_property
     def on_predicted(self) -> Segments:
