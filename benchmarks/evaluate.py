@@ -6,6 +6,7 @@ counted nothing itself: its peak memory is that of a step.
 """
 
 import argparse
+import gc
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--database", nargs="*", default=[], help="further keys of `database`, as key=value")
     given = parser.parse_args()
     logging.disable(logging.INFO)
+    gc.freeze()  # as the commands do with what they import
     every = timedelta(minutes=given.minutes)
     with tempfile.TemporaryDirectory() as nowhere:
         keys = dict(pair.split("=", 1) for pair in given.database)

@@ -106,8 +106,22 @@ def stored_sums(plan: Plan) -> tuple[str, ...]:
 
 def collect(plan: Plan, columns: Sequence[str], batches: Iterable[Sequence[Any]]) -> Cells:
     """The cells of the statement's rows, batch by batch: memory holds the cells, not the rows."""
-    parts = (_from_rows(plan, pd.DataFrame(list(map(tuple, batch)), columns=list(columns))) for batch in batches)
+    parts = (_from_rows(plan, _frame(columns, batch)) for batch in batches)
     return reduce(Cells.__add__, parts, empty(plan))
+
+
+def _frame(columns: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
+    typed = {
+        name: np.array(x, dtype="int64" if _is_number(name) else object)
+        for name, x in zip(columns, values, strict=True)
+    }
+    return pd.DataFrame(typed, copy=False)
+
+
+def _is_number(column: str) -> bool:
+    """Versions, slice values and classes are of any type."""
+    return column not in ("model_version", "label", "prediction") and not column.startswith("slice_")
 
 
 def class_name(value: object) -> str:

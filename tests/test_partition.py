@@ -93,8 +93,8 @@ def test_duckdb_skips_the_files_of_other_days(engine: sa.Engine, tmp_path: Path)
         statement = join.step(bounded, utc(at("11:30", day=20)), utc(at("12:00", day=20)))
         text = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
         explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT json) {text}").all()[0][1]
-    # Ids of May 4th, of the 6th, where labels' reach and the window end, and of today; rows without id of all three at
-    # once; rows from May 4th on; a day more.
+    # Ids of May 4th, of 6th, where labels' reach and the window end, and of today, with a day at either end: 3 each.
+    # Rows without an id of all of these days at once: 8. Rows of the affected requests from May 4th on: 19.
     assert set(re.findall(r'"Total Files Read": "(\d+)"', explained)) == {"3", "8", "19"}
 
 
