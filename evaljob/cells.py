@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evaljob.join.plan import AGE, BOOKED, BOOKS, OUTCOME, SCORE_SUMS, Plan
+from evaljob.types import class_name
 from evaljob.window import OUTSIDE, Window
 
 Codes: TypeAlias = npt.NDArray[np.int64]
@@ -122,15 +123,6 @@ def _frame(columns: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
 def _is_number(column: str) -> bool:
     """Versions, slice values and classes are of any type."""
     return column not in ("model_version", "label", "prediction") and not column.startswith("slice_")
-
-
-def class_name(value: object) -> str:
-    """A class as text, the same whatever type its engine has for it: 1, 1.0, Decimal(1) and True are all '1'."""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if value == int(value) else str(value)  # type: ignore[call-overload]
 
 
 def slice_value(values: Iterable[str]) -> str:

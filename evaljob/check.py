@@ -14,7 +14,7 @@ from evaljob.opening import logs, own_tables, plan_of
 from evaljob.partitions import misplaced
 from evaljob.schema import STATE
 from evaljob.source import Source
-from evaljob.types import misordered
+from evaljob.types import class_name, misordered
 
 _SHOWN = 10
 
@@ -67,15 +67,10 @@ def _look_for_positive(connection: sa.Connection, plan: Plan) -> None:
         return
     columns = (plan.predictions.rows.c.prediction, plan.labels.rows.c.label)
     distinct = [connection.execute(sa.select(column).where(column.is_not(None)).distinct()) for column in columns]
-    values = {value for found in distinct for value in found.scalars()}
+    found = {class_name(value) for values in distinct for value in values.scalars()}
     positive = plan.evaluation.positive_label
-    if positive in values:
-        return
-    from evaljob.cells import class_name  # noqa: PLC0415  (with pandas)
-
-    names = {class_name(value) for value in values}
-    if len(names) > 1 and class_name(positive) not in names:
-        classes = ", ".join(sorted(names)[:_SHOWN])
+    if len(found) > 1 and class_name(positive) not in found:
+        classes = ", ".join(sorted(found)[:_SHOWN])
         raise ConfigError(f"positive_label {positive!r} is in neither log; write one of their classes: {classes}")
 
 

@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from evaljob.cells import KEY, NO_LEVELS, Cells, class_name
+from evaljob.cells import KEY, NO_LEVELS, Cells
 from evaljob.config import Config
 from evaljob.dialect import MYSQL
 from evaljob.join import Plan
 from evaljob.opening import own_tables
 from evaljob.schema import STATE
+from evaljob.types import class_name
 
 FORMAT = 2  # of the cells: another one is another fingerprint, and leads to a full recount
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

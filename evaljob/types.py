@@ -157,3 +157,12 @@ _SNOWFLAKE = {
     13: "boolean",
 }  # fmt: skip
 _WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)")  # ClickHouse's words around a type
+
+
+def class_name(value: object) -> str:
+    """A class as text, the same whatever type its engine has for it: 1, 1.0, Decimal(1) and True are all '1'."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == int(value) else str(value)  # type: ignore[call-overload]

@@ -240,7 +240,7 @@ class TestFailures:
         assert "Could not connect" in failed.err
 
     def test_a_statement_that_takes_too_long(self, spark_url: str) -> None:
-        """The server ends it after statement_timeout: what it has begun to run, for it cancels no plan."""
+        """The server ends it after statement_timeout: of 5 seconds, for of 1 a busy machine's once did not."""
         engine = connect(spark_url, read_only=True, statement_timeout=timedelta(seconds=5))
         slow = "SELECT sum(a.id * b.id) FROM range(0, 1000000, 1, 4) AS a, range(0, 1000000, 1, 4) AS b"
         with engine.connect() as connection, pytest.raises(sa.exc.OperationalError, match="TIMEDOUT") as caught:

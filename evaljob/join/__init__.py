@@ -15,9 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from evaljob.dialect import grouping_mask
-from evaljob.join.measure import NULL_TEXT, every_request, integer, nameless, null_of, requests_between
+from evaljob.join.measure import NULL_TEXT, every_row, null_of, rows_between
 from evaljob.join.partition import without_day
-from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan
+from evaljob.join.plan import AGE, BOOKED, BOOKS, LAG, LATENCY, OUTCOME, USABLE, Column, Plan, integer
 from evaljob.source import Source
 from evaljob.window import OUTSIDE
 
@@ -29,18 +29,12 @@ CLASSES = ("label", "prediction")
 
 def full(plan: Plan, as_of: datetime) -> sa.Select[Any]:
     """The cells of every request, as known at `as_of`."""
-    rows = [*every_request(plan, as_of), *nameless(plan, as_of, 1, None)]
-    return _counted(plan, sa.union_all(*rows).cte("evaluated"), signed=False)
+    return _counted(plan, sa.union_all(*every_row(plan, as_of)).cte("evaluated"), signed=False)
 
 
 def step(plan: Plan, before: datetime, after: datetime) -> sa.Select[Any]:
     """The cells at `after` minus those at `before`, of the requests that anything happened to in between."""
-    ends = ((before, -1), (after, 1))
-    rows = [
-        *requests_between(plan, before, after),
-        *(row for t, sign in ends for row in nameless(plan, t, sign, (before, after))),
-    ]
-    return _counted(plan, sa.union_all(*rows).cte("evaluated"), signed=True)
+    return _counted(plan, sa.union_all(*rows_between(plan, before, after)).cte("evaluated"), signed=True)
 
 
 def unplaceable(plan: Plan, source: Source, as_of: datetime) -> sa.Select[Any]:

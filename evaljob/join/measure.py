@@ -26,6 +26,8 @@ from evaljob.join.plan import (
     Plan,
     bound,
     in_spans,
+    integer,
+    one,
     parts,
     value_sums,
 )
@@ -63,19 +65,24 @@ def requests(
     )
 
 
-def every_request(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
-    """The rows of `requests` for all requests there are: where nothing is found by an index, most need no ranking."""
-    if plan.indexed:
-        yield from requests(plan, plan.predictions.rows, plan.labels.rows, t, 1)
-        return
-    others = uneven(plan, t)
-    yield _measured(plan, even(plan, others, t), t, 1)
-    predictions, labels = (rows_among(others, plan, source, t, t) for source in (plan.predictions, plan.labels))
-    yield from requests(plan, predictions, labels, t, 1)
+def every_row(plan: Plan, t: datetime) -> Iterator[sa.Select[Any]]:
+    """The rows of `requests`, and those without an id, of all that are known at `t`.
+
+    Where nothing is found by an index, most requests need no ranking.
+    """
+    predictions: sa.FromClause = plan.predictions.rows
+    labels: sa.FromClause = plan.labels.rows
+    resolved = []
+    if not plan.indexed:
+        others = uneven(plan, t)
+        resolved = [even(plan, others, t)]
+        predictions, labels = (rows_among(others, plan, source, t, t) for source in (plan.predictions, plan.labels))
+    yield from requests(plan, predictions, labels, t, 1, *resolved)
+    yield from nameless(plan, t, 1, None)
 
 
-def requests_between(plan: Plan, before: datetime, after: datetime) -> Iterator[sa.Select[Any]]:
-    """The rows of `requests` at `before`, negative, and at `after`, of those that anything happened to in between."""
+def rows_between(plan: Plan, before: datetime, after: datetime) -> Iterator[sa.Select[Any]]:
+    """Likewise at `before`, negative, and at `after`, of those that anything happened to in between."""
     ids, resolved = affected(plan, before, after), list[sa.CTE]()
     if plan.settles:
         resolved = [settled(plan, rows_of(ids, plan, plan.predictions, before, after), plan.labels.rows)]
@@ -84,6 +91,7 @@ def requests_between(plan: Plan, before: datetime, after: datetime) -> Iterator[
     predictions, labels = (find(ids, plan, source, before, after) for source in (plan.predictions, plan.labels))
     for t, sign in ((before, -1), (after, 1)):
         yield from requests(plan, predictions, labels, t, sign, *(known_of(plan, pairs, t) for pairs in resolved))
+        yield from nameless(plan, t, sign, (before, after))
 
 
 def _together(*rows: sa.Subquery) -> sa.Subquery:
@@ -104,11 +112,6 @@ def nameless(plan: Plan, t: datetime, sign: int, step: tuple[datetime, datetime]
                 sa.or_(*[in_spans(source, column, spans) for column, spans in plan.spans(source, *step).items()])
             )
         yield _rejected(plan, source, sa.select(source.rows).where(*conditions).subquery(), reason, t, sign)
-
-
-def integer(value: int) -> Column:
-    """A constant that stands in the statement as it is: it is ours, never the user's, and engines fold it."""
-    return sa.literal_column(str(value), sa.BigInteger())
 
 
 def null_of(plan: Plan, column: str) -> Column:
@@ -242,15 +245,15 @@ class _Request:
         row, plan = self.row, self.plan
         labels = row.c.label_copies - row.c.late_copies
         latency = row.c.latency_seconds if "latency_seconds" in row.c else None
-        invalid = [_count(sa.and_(self.real, not_within(row.c[name]))) for name in plan.evaluation.values]
+        invalid = [one(sa.and_(self.real, not_within(row.c[name]))) for name in plan.evaluation.values]
         booked = {
             "duplicates": row.c.copies - 1,
             "corrections": sa.case((labels > 1, labels - 1), else_=integer(0)),
-            "retracted": _count(sa.and_(labels > 0, sa.not_(self.real))),
+            "retracted": one(sa.and_(labels > 0, sa.not_(self.real))),
             "too_late": row.c.late_copies,
             "latency_invalid": integer(0)
             if latency is None
-            else _count(sa.and_(latency.is_not(None), sa.not_(is_latency(latency)))),
+            else one(sa.and_(latency.is_not(None), sa.not_(is_latency(latency)))),
             "values_invalid": sum(invalid, start=integer(0)),
         }
         return {name: booked[name] for name in BOOKED}
@@ -377,7 +380,7 @@ def _age(plan: Plan, row: sa.Subquery) -> Column:
     for number in sorted(set(plan.on_predicted.numbers) - {OUTSIDE}):
         width, scale, flags = factors(exponent_of(plan.on_predicted, number))
         buckets[number] = integer_division(row.c.minute, integer(width)) * integer(scale) + integer(flags)
-    return sa.case(buckets, value=row.c.on_predicted) + _count(row.c.label.is_not(None))
+    return sa.case(buckets, value=row.c.on_predicted) + one(row.c.label.is_not(None))
 
 
 def segment(segments: Segments, source: Source, stamp: Column, t: datetime, shift: timedelta = timedelta(0)) -> Column:
@@ -422,7 +425,3 @@ def _select(columns: dict[str, Column]) -> sa.Select[Any]:
 
 def _inside(row: sa.Subquery) -> Column:
     return sa.or_(row.c.on_predicted != OUTSIDE, row.c.on_labeled != OUTSIDE)
-
-
-def _count(condition: Column) -> Column:
-    return sa.case((condition, integer(1)), else_=integer(0))

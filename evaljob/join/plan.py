@@ -145,11 +145,11 @@ class Plan:
         return self._spans(source, before, after, self._own_edges(source) | self._edges)
 
     def own_spans(self, source: Source, before: datetime, after: datetime) -> dict[str, list[Span]]:
-        """Those in which a row changes its place that has both timestamps, or none but needs no other's."""
+        """Those of them that matter to every row: the edges of windows on the row's own timestamp."""
         return self._spans(source, before, after, self._own_edges(source))
 
     def other_spans(self, source: Source, before: datetime, after: datetime) -> list[Span]:
-        """The further spans of the row's own timestamp."""
+        """The others, in which a row's own timestamp crosses an edge of windows on the other log's."""
         return _between(before, after, self._edges - self._own_edges(source))
 
     def _spans(self, source: Source, before: datetime, after: datetime, edges: set[timedelta]) -> dict[str, list[Span]]:
@@ -175,6 +175,16 @@ class Plan:
 def _between(before: datetime, after: datetime, ages: Iterable[timedelta]) -> list[Span]:
     """When rows of one of the ages at some instant between the two have come to be."""
     return merged((before - age, after - age) for age in sorted(ages, reverse=True))
+
+
+def integer(value: int) -> Column:
+    """A constant that stands in the statement as it is: it is ours, never the user's, and engines fold it."""
+    return sa.literal_column(str(value), sa.BigInteger())
+
+
+def one(condition: Column) -> Column:
+    """1 where the condition holds, 0 elsewhere."""
+    return sa.case((condition, integer(1)), else_=integer(0))
 
 
 def bound(source: Source, column: str, t: datetime) -> Column:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from evaljob.dialect import exact_text, microseconds_between, rare, short_id
 from evaljob.join.partition import days
-from evaljob.join.plan import Column, Plan, bound, in_spans
+from evaljob.join.plan import Column, Plan, bound, in_spans, integer, one
 from evaljob.join.usable import rejects
 from evaljob.source import Source
 
@@ -47,7 +47,8 @@ def _moved(plan: Plan, source: Source, before: datetime, after: datetime) -> Ite
     """
     spans = plan.own_spans if plan.indexed else plan.spans
     for column, found in spans(source, before, after).items():
-        yield from (in_spans(source, column, some) for some in ([[span] for span in found] if plan.prunes else [found]))
+        together = [[span] for span in found] if plan.prunes else [found]
+        yield from (in_spans(source, column, some) for some in together)
     others = plan.other_spans(source, before, after)
     if plan.indexed and others:
         alone = rejects(plan, source.rows) if source.log == "predictions" else _unpredicted(plan, before)
@@ -146,8 +147,8 @@ def uneven(plan: Plan, t: datetime) -> sa.CTE:
     id is short like that of a prediction without label is overlooked: where short means 64 bits, one of 10,000 such
     labels among 10,000,000 predictions is so once in 100,000,000 counts.
     """
-    ones = ((plan.predictions, constant(1)), (plan.labels, sa.cast(sa.null(), sa.Integer())))
-    rows = sa.union_all(*[_counting(plan, source, t, one) for source, one in ones]).subquery("ids")
+    marks = ((plan.predictions, integer(1)), (plan.labels, sa.cast(sa.null(), sa.Integer())))
+    rows = sa.union_all(*[_counting(plan, source, t, mark) for source, mark in marks]).subquery("ids")
     ids = sa.select(rows.c.id_).where(*_once(plan)).group_by(rows.c.id_)
     return ids.having(sa.or_(sa.func.count(rows.c.served) != 1, sa.func.count() > 2)).cte("uneven")  # noqa: PLR2004
 
@@ -171,7 +172,7 @@ def even(plan: Plan, others: sa.CTE, t: datetime) -> sa.Subquery:
     return (
         sa.select(
             *columns(plan, plan.predictions, first)[1:],
-            constant(1).label("copies"),
+            integer(1).label("copies"),
             *_unless(plan, late, labels),
             one(matched).label("label_copies"),
             one(sa.and_(matched, late)).label("late_copies"),
@@ -264,16 +265,6 @@ def _first_of(select: sa.Select[Any], partition: Column, order: list[Any]) -> sa
 
 def _counted(condition: Column) -> sa.Function[int]:
     return sa.func.count(sa.case((condition, 1)))
-
-
-def one(condition: Column) -> Column:
-    """1 where the condition holds, 0 elsewhere."""
-    return sa.case((condition, constant(1)), else_=constant(0))
-
-
-def constant(n: int) -> Column:
-    """A number of ours, as it stands."""
-    return sa.literal_column(str(n), sa.Integer())
 
 
 def _answers(plan: Plan, first: sa.FromClause, labels: sa.FromClause, t: datetime) -> Column:

@@ -9,8 +9,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from evaljob.dialect import microseconds_between
-from evaljob.join.plan import Column, Plan
-from evaljob.join.resolve import beyond, columns, constant, lives, one, same_id, used_of
+from evaljob.join.plan import Column, Plan, integer, one
+from evaljob.join.resolve import beyond, columns, lives, same_id, used_of
 
 
 def settled(plan: Plan, predictions: sa.FromClause, labels: sa.FromClause) -> sa.CTE:
@@ -59,10 +59,10 @@ def known_of(plan: Plan, pairs: sa.CTE, t: datetime) -> sa.Subquery:
     return (
         sa.select(
             *[c[name] for name in used_of(plan, plan.predictions)[1:]],
-            constant(1).label("copies"),
+            integer(1).label("copies"),
             *[sa.case((labeled, c[name])).label(name) for name in used_of(plan, plan.labels)[1:]],
             one(labeled).label("label_copies"),
-            constant(0).label("late_copies"),
+            integer(0).label("late_copies"),
         )
         .where(*lives(plan, plan.predictions, c.predicted_since, c.predicted_at, t))
         .subquery()

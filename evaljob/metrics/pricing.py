@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaljob.cells import class_name
 from evaljob.config import Price
 from evaljob.metrics.series import Series, Values
+from evaljob.types import class_name
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evaljob.cells import KEY, NONE, Cells, class_name, packed
+from evaljob.cells import KEY, NONE, Cells, packed
 from evaljob.config import Evaluation
 from evaljob.join.plan import (
     BOOKS,
@@ -25,10 +25,11 @@ from evaljob.join.plan import (
     parts,
     value_sums,
 )
+from evaljob.statistics.arrays import Flags
+from evaljob.types import class_name
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 Values: TypeAlias = npt.NDArray[np.float64]
-Mask: TypeAlias = npt.NDArray[np.bool_]
 
 ALL = "all"
 OVERALL = "overall"
@@ -164,7 +165,8 @@ def series_of(evaluation: Evaluation, cells: Cells) -> Series:
     columns = [frame["slice"].to_numpy(), frame["model_version"].to_numpy(), value]
     _, first, group = np.unique(packed(columns)[0], return_index=True, return_inverse=True)
     groups = np.column_stack([column[first] for column in columns])
-    own, counted = (np.unique(group[mask]) for mask in _counting(frame))
+    counting = _counting(frame)
+    own, counted = (np.unique(group[mask]) for mask in counting)
     entities, of_version, of_all = _entities(groups, own, counted, (0, len(versions), values.index("")))
     slices = [OVERALL, *(",".join(columns) for columns in evaluation.slices)]
     names = pd.DataFrame({
@@ -175,7 +177,7 @@ def series_of(evaluation: Evaluation, cells: Cells) -> Series:
     windows = [names.assign(window=window.name) for window in evaluation.windows]
     numbers = [
         np.where(mask, frame["window"].to_numpy() * len(entities) + of[group], NONE)
-        for mask, of in zip(_counting(frame), (of_version, of_all), strict=True)
+        for mask, of in zip(counting, (of_version, of_all), strict=True)
     ]
     kinds = _by_kind(frame, numbers)
     return Series(evaluation, pd.concat(windows, ignore_index=True), kinds, compact.levels["class"], folded)
@@ -196,7 +198,7 @@ def _entities(
     return entities, of_version, of_all
 
 
-def _counting(frame: pd.DataFrame) -> tuple[Mask, Mask]:
+def _counting(frame: pd.DataFrame) -> tuple[Flags, Flags]:
     """Which cells count for their version, and which for all: labels without prediction have neither it nor a slice."""
     labels = ((frame["kind"] == BOOKS) & frame["bucket"].isin((ORPHAN, LABEL_ID_NULL))).to_numpy()
     return ~labels, ~labels | (frame["slice"] == 0).to_numpy()

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evaljob.cells import class_name
 from evaljob.config import Evaluation
 from evaljob.metrics.classification import MACRO
 from evaljob.report.numbers import FORMS, Form, Number, Numbers, Series, points, signed
+from evaljob.types import class_name
 
 HIGHER, LOWER, NEITHER = 1, -1, 0
 
