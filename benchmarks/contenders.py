@@ -30,10 +30,9 @@ class Contender:
         """The Python that runs it."""
         return str(peer_python(self.peer)) if self.peer else sys.executable
 
-    def command(self, places: Mapping[str, list[str]], requests: int) -> list[str]:
-        """Its arguments for logs of a size; large ones are not repeated as often."""
-        times = self.times if requests <= MILLION or "step" in self.arguments else 1
-        return [*self.arguments, *places[self.logs], "--times", str(times)]
+    def command(self, places: Mapping[str, list[str]]) -> list[str]:
+        """Its arguments where the logs of each form are."""
+        return [*self.arguments, *places[self.logs], "--times", str(self.times)]
 
 
 def peer_python(peer: str) -> Path:
@@ -42,12 +41,20 @@ def peer_python(peer: str) -> Path:
 
 
 def _evaljob(
-    logs: str, what: str, *more: str, name: str = "", times: int = 3, largest: int = 10 * MILLION
+    logs: str, what: str, *more: str, name: str = "", times: int = 3, largest: int = 10 * MILLION, note: str = ""
 ) -> Contender:
-    return Contender(f"evaljob {what}{name}, {logs}", "benchmarks.evaluate", logs, (what, *more), times, largest)
+    arguments = (what, *more)
+    return Contender(f"evaljob {what}{name}, {logs}", "benchmarks.evaluate", logs, arguments, times, largest, note=note)
+
+
+def _backfill(logs: str, largest: int) -> Contender:
+    hourly = ("backfill", "--minutes", "60")
+    name = f"evaljob backfill of 24 hours, {logs}"
+    return Contender(name, "benchmarks.evaluate", logs, hourly, times=24, largest=largest, note="all instants together")
 
 
 ACCELERATED = ("--database", "accelerate=duckdb")
+SERVER = "CPU and memory without the server's"
 TEXTBOOK = "14 metrics, no intervals, no steps"
 HANDWRITTEN = "the same cells of these logs alone, without metrics"
 CONTENDERS = (
@@ -60,13 +67,17 @@ CONTENDERS = (
     _evaljob("duckdb", "full", "--database", "memory_limit=512MB", name=" within 512 MB"),
     _evaljob("sqlite", "full", times=1, largest=MILLION),
     _evaljob("sqlite", "full", *ACCELERATED, name=" through DuckDB", times=1),
-    _evaljob("postgres", "full", times=1, largest=MILLION),
+    _evaljob("postgres", "full", times=1, largest=MILLION, note=SERVER),
     _evaljob("postgres", "full", *ACCELERATED, name=" through DuckDB", times=1, largest=MILLION),
     _evaljob("sqlite", "step", *ACCELERATED, times=7),
-    _evaljob("postgres", "step", times=7, largest=MILLION),
+    _evaljob("postgres", "step", times=7, largest=MILLION, note=SERVER),
     _evaljob("duckdb", "step", times=7),
     _evaljob("parquet", "step", times=3),
-    _evaljob("sqlite", "backfill", "--minutes", "60", name=" of 24 hours", times=24, largest=MILLION),
+    _evaljob("spark", "full", times=1, note=SERVER),
+    _evaljob("spark", "step", times=3, note=SERVER),
+    _backfill("sqlite", MILLION),
+    _backfill("postgres", MILLION),
+    _backfill("duckdb", 10 * MILLION),
     Contender("textbook, DuckDB", "benchmarks.textbook", "duckdb", times=1, note=TEXTBOOK),
     Contender("textbook, SQLite", "benchmarks.textbook", "sqlite", times=1, largest=MILLION, note=TEXTBOOK),
     Contender("textbook, PostgreSQL", "benchmarks.textbook", "postgres", times=1, largest=MILLION, note=TEXTBOOK),

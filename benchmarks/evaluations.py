@@ -29,6 +29,7 @@ def configure(
     **database: str,
 ) -> Config:
     """A configuration in `folder`, over the tables at `url` or, with `parquet`, over the files of that folder."""
+    file = "parquet.`{}.parquet`" if url.startswith("hive:") else "read_parquet('{}.parquet')"
     folder.mkdir(parents=True, exist_ok=True)
     for log, columns in (
         (
@@ -37,7 +38,7 @@ def configure(
         ),
         ("labels", "request_id, label, labeled_at"),
     ):
-        source = log if parquet is None else f"read_parquet('{parquet / log}.parquet')"
+        source = log if parquet is None else file.format(parquet / log)
         (folder / f"{log}.sql").write_text(f"SELECT {columns} FROM {source} WHERE model = '{MODEL}'\n")
     evaluation = {
         "model": MODEL,

@@ -35,7 +35,7 @@ class Logs:
     """The logs of every size in every form, made where they are missing."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder, self._stack, self._postgres = folder, stack, ""
+        self.folder, self._stack, self._postgres, self._spark = folder, stack, "", ""
         folder.mkdir(parents=True, exist_ok=True)
 
     def arguments(self, size: logs.Size, forms: set[str]) -> dict[str, list[str]]:
@@ -44,11 +44,14 @@ class Logs:
         if not source.exists():
             logs.to_duckdb(source, size)
         places = {"duckdb": ["--url", f"duckdb:///{source}"]}
-        if "parquet" in forms:
+        if forms & {"parquet", "spark"}:
             files = self.folder / size.name
             if not files.exists():
                 logs.to_parquet(files, source)
             places["parquet"] = ["--url", "duckdb:///:memory:", "--parquet", str(files)]
+        if "spark" in forms:
+            self._spark = self._spark or self._stack.enter_context(servers.spark("6g", {}))
+            places["spark"] = ["--url", self._spark, "--parquet", str(files)]
         if "sqlite" in forms:
             file = source.with_suffix(".sqlite")
             url = f"sqlite:///{file}" if file.exists() else logs.to_sqlite(file, source)
@@ -93,7 +96,7 @@ def _result(contender: Contender, places: dict[str, list[str]], requests: int) -
     if requests > contender.largest:
         return Result(contender.name, requests, None, f"not tried beyond {contender.largest:,} requests")
     try:
-        measure = ask(contender.module, contender.command(places, requests), contender.python)
+        measure = ask(contender.module, contender.command(places), contender.python)
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         return Result(contender.name, requests, None, f"failed: {str(error).strip().splitlines()[-1]}")
     return Result(contender.name, requests, measure, contender.note)

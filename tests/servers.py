@@ -146,24 +146,27 @@ def mlflow() -> Iterator[str]:
             yield url
 
 
+SMALL_STATEMENTS = {
+    "spark.sql.shuffle.partitions": "2", "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}  # fmt: skip
+
+
 @contextmanager
-def spark() -> Iterator[str]:
-    """A Spark Thrift server of two cores, with what makes small statements fast. Yields a SQLAlchemy URL."""
+def spark(memory: str = "1g", settings: Mapping[str, str] = SMALL_STATEMENTS) -> Iterator[str]:
+    """A Spark Thrift server of two cores, by default with what makes small statements fast. Yields a SQLAlchemy URL."""
     port = free_port()
     home = spark_home()
-    small = {
-        "spark.sql.shuffle.partitions": 2, "spark.sql.adaptive.enabled": "false", "spark.ui.enabled": "false",
-        "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    }  # fmt: skip
     with directory("spark") as folder:
         places = {"spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.local.dir": f"{folder}/local"}
-        settings = [f"--conf={name}={value}" for name, value in (small | places).items()]
+        own = {"spark.ui.enabled": "false", **settings, **places}
+        configured = [f"--conf={name}={value}" for name, value in own.items()]
         listen = [f"thrift.port={port}", f"thrift.bind.host={LOOPBACK}", "authentication=NOSASL"]
         server = ["--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal"]
         hive = [word for setting in listen for word in ("--hiveconf", f"hive.server2.{setting}")]
-        submit = [f"{home}/bin/spark-submit", "--master=local[2]", "--driver-memory=1g"]
-        command = [*submit, *settings, *server, *hive]
+        submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--driver-memory={memory}"]
+        command = [*submit, *configured, *server, *hive]
         with running(
             command, folder, lambda: listens(port), timeout=SLOW, environment=os.environ | {"SPARK_HOME": home}
         ):
