@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from evaljob import join
 from evaljob.accelerate import AccelerationError, accelerated
 from evaljob.cells import Cells, InexactError, collect
+from evaljob.garbage import uncollected
 from evaljob.join import Plan
 from evaljob.join.plan import BOOKS
 from evaljob.state import State
@@ -100,7 +101,7 @@ def _counted_afresh(connection: sa.Connection, plan: Plan, as_of: datetime) -> t
 def _counted(connection: sa.Connection, plan: Plan, statement: sa.Select[Any]) -> tuple[Cells, int]:
     """The statement's cells, and how many requests it went through."""
     read = Counter[str]()
-    with connection.execute(statement, execution_options={"yield_per": BATCH}) as result:  # not of what follows
+    with uncollected(), connection.execute(statement, execution_options={"yield_per": BATCH}) as result:
         cells = collect(plan, list(result.keys()), _metered(result, read))
     return cells, read["requests"]
 

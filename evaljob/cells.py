@@ -14,6 +14,8 @@ from evaljob.types import class_name
 from evaljob.window import OUTSIDE, Window
 
 Codes: TypeAlias = npt.NDArray[np.int64]
+Columns: TypeAlias = Mapping[str, Codes]  # of one length
+Rows: TypeAlias = Mapping[str, npt.NDArray[Any]]  # the statement's: numbers, and objects where values are of any type
 Levels: TypeAlias = Mapping[str, tuple[str, ...]]
 
 KEY = ("window", "slice", "model_version", "slice_value", "kind", "label", "prediction", "bucket")
@@ -49,7 +51,8 @@ class Cells:
     def __add__(self, other: "Cells") -> "Cells":
         """The sum, cell by cell. Exact: everything is an integer."""
         levels = {name: tuple(dict.fromkeys((*values, *other.levels[name]))) for name, values in self.levels.items()}
-        return Cells(_summed(self._recoded(levels).frame, other._recoded(levels).frame), levels)
+        summed = _summed(_columns(self._recoded(levels).frame), _columns(other._recoded(levels).frame))
+        return Cells(pd.DataFrame(summed, copy=False), levels)
 
     def __neg__(self) -> "Cells":
         """The cells with every count and sum negated."""
@@ -97,7 +100,11 @@ class Cells:
 
 def empty(plan: Plan) -> Cells:
     """No cells."""
-    return Cells(pd.DataFrame(columns=[*KEY, "n", *stored_sums(plan)], dtype="int64"), NO_LEVELS)
+    return Cells(pd.DataFrame(columns=list(_names(plan)), dtype="int64"), NO_LEVELS)
+
+
+def _names(plan: Plan) -> tuple[str, ...]:
+    return (*KEY, "n", *stored_sums(plan))
 
 
 def stored_sums(plan: Plan) -> tuple[str, ...]:
@@ -107,17 +114,16 @@ def stored_sums(plan: Plan) -> tuple[str, ...]:
 
 def collect(plan: Plan, columns: Sequence[str], batches: Iterable[Sequence[Any]]) -> Cells:
     """The cells of the statement's rows, batch by batch: memory holds the cells, not the rows."""
-    parts = (_from_rows(plan, _frame(columns, batch)) for batch in batches)
+    parts = (_from_rows(plan, _transposed(columns, batch)) for batch in batches)
     return reduce(Cells.__add__, parts, empty(plan))
 
 
-def _frame(columns: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
+def _transposed(columns: Sequence[str], rows: Sequence[Any]) -> Rows:
     values = zip(*rows, strict=True) if rows else [()] * len(columns)
-    typed = {
+    return {
         name: np.array(x, dtype="int64" if _is_number(name) else object)
         for name, x in zip(columns, values, strict=True)
     }
-    return pd.DataFrame(typed, copy=False)
 
 
 def _is_number(column: str) -> bool:
@@ -135,33 +141,25 @@ def slice_value(values: Iterable[str]) -> str:
     )
 
 
-def _from_rows(plan: Plan, rows: pd.DataFrame) -> Cells:
+def _from_rows(plan: Plan, rows: Rows) -> Cells:
     """Cells of every window and slice from the statement's rows, which lie on segments and in groups of columns."""
     classes, labels, predictions = _classes(rows)
     versions, version_codes = _coded(rows["model_version"], RESERVED)
     keys = {"model_version": version_codes, "label": labels, "prediction": predictions}
-    base = pd.DataFrame(keys | {name: _int(rows[name]) for name in ("kind", "bucket", "n")})
-    base[list(stored_sums(plan))] = _sums(plan, rows, base, classes)
-    base, places = _with_books(rows, base)
-    levels: dict[str, tuple[str, ...]] = {"model_version": versions, "class": classes}
-    values, coded = _slices(plan, rows.loc[places], rows["group"].to_numpy(dtype="int64")[places])
-    levels["slice_value"] = values
-    segments = {
-        on: _int(rows[column])[places]
-        for on, column in (("predicted_at", "on_predicted"), ("labeled_at", "on_labeled"))
-    }
-    kinds = _int(base["kind"])
-    parts = [
-        _summed(
-            base[mask].assign(window=w, slice=s, slice_value=codes[mask])[
-                [*KEY, *base.columns.difference(list(KEY), sort=False)]
-            ]
-        )
-        for w, window in enumerate(plan.evaluation.windows)
-        for s, (codes, grouped) in enumerate(coded)
-        if (mask := _counting(window, s, kinds) & grouped & np.isin(segments[window.on], _segments(plan, w))).any()
-    ]
-    return Cells(pd.concat([empty(plan).frame, *parts], ignore_index=True), levels)
+    plain = keys | {name: rows[name] for name in ("kind", "bucket", "n")}
+    base, places = _with_books(rows, plain | _sums(plan, rows, plain, classes))
+    values, coded = _slices(plan, rows)
+    parts = []
+    for w, window in enumerate(plan.evaluation.windows):
+        within = np.isin(rows["on_predicted" if window.on == "predicted_at" else "on_labeled"], _segments(plan, w))
+        for s, (codes, grouped) in enumerate(coded):
+            counted = np.flatnonzero((within & grouped & _counting(window, s, rows["kind"]))[places])
+            own = {"window": np.full(len(counted), w), "slice": np.full(len(counted), s)}
+            own["slice_value"] = codes[places[counted]]
+            parts.append(_summed(own | {name: column[counted] for name, column in base.items()}))
+    together = {name: np.concatenate([part[name] for part in parts]) for name in _names(plan)}
+    levels = {"model_version": versions, "class": classes, "slice_value": values}
+    return Cells(pd.DataFrame(together, copy=False), levels)
 
 
 def _counting(window: Window, slice_: int, kinds: Codes) -> npt.NDArray[np.bool_]:
@@ -175,50 +173,46 @@ def _segments(plan: Plan, window: int) -> list[int]:
     return sorted(segments.of(configured) - {OUTSIDE})
 
 
-def _sums(plan: Plan, rows: pd.DataFrame, base: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def _sums(plan: Plan, rows: Rows, base: Columns, classes: tuple[str, ...]) -> dict[str, Codes]:
     """The outcome cells' sums; 0 for other kinds of cells."""
-    found = {name: _int(rows[f"sum_{i}"]) for i, name in enumerate(plan.sums)}
+    found = {name: rows[f"sum_{i}"] for i, name in enumerate(plan.sums)}
     if not plan.regression:
-        labeled = base["label"].to_numpy() != NONE
         chosen = np.where(_is_event(plan, base, classes), found["log_score"], found["log_rest"])
-        found["log_loss"] = np.where(labeled, chosen, 0)
-    outcome = base["kind"].to_numpy() == OUTCOME
-    return np.column_stack([np.where(outcome, found[name], 0) for name in stored_sums(plan)])
+        found["log_loss"] = np.where(base["label"] != NONE, chosen, 0)
+    outcome = base["kind"] == OUTCOME
+    return {name: np.where(outcome, found[name], 0) for name in stored_sums(plan)}
 
 
-def _is_event(plan: Plan, base: pd.DataFrame, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+def _is_event(plan: Plan, base: Columns, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     """Whether what the score is the probability of came true: the positive class, or the class that was predicted."""
-    label, prediction = _int(base["label"]), _int(base["prediction"])
     if plan.evaluation.task != "binary":
-        return np.equal(label, prediction)
+        return np.equal(base["label"], base["prediction"])
     positive = class_name(plan.evaluation.positive_label)
-    return np.equal(label, classes.index(positive) if positive in classes else NONE - 1)
+    return np.equal(base["label"], classes.index(positive) if positive in classes else NONE - 1)
 
 
-def _with_books(rows: pd.DataFrame, base: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
+def _with_books(rows: Rows, base: Columns) -> tuple[Columns, Codes]:
     """One cell for each thing that a BOOKS row counts, and for every resulting cell the row it came from."""
-    books = np.flatnonzero(base["kind"].to_numpy() == BOOKS)
-    places = [np.arange(len(base))]
-    parts = [base]
-    for i, _ in enumerate(BOOKED):
-        parts.append(base.iloc[books].assign(bucket=BOOKED_BUCKET + i, n=_int(rows[f"sum_{i}"])[books]))
-        places.append(books)
-    return pd.concat(parts, ignore_index=True), np.concatenate(places)
+    books = np.flatnonzero(base["kind"] == BOOKS)
+    places = np.concatenate([np.arange(len(base["kind"])), *[books] * len(BOOKED)])
+    counts = [rows[f"sum_{i}"][books] for i in range(len(BOOKED))]
+    buckets = [np.full(len(books), BOOKED_BUCKET + i) for i in range(len(BOOKED))]
+    booked = {"n": np.concatenate([base["n"], *counts]), "bucket": np.concatenate([base["bucket"], *buckets])}
+    return {name: booked[name] if name in booked else column[places] for name, column in base.items()}, places
 
 
-def _slices(
-    plan: Plan, rows: pd.DataFrame, groups: Codes
-) -> tuple[tuple[str, ...], list[tuple[Codes, npt.NDArray[np.bool_]]]]:
+def _slices(plan: Plan, rows: Rows) -> tuple[tuple[str, ...], list[tuple[Codes, npt.NDArray[np.bool_]]]]:
     """The slice values that occur, and for each slice (first `overall`) their codes and the rows it is summed from."""
+    groups = rows["group"]
     names: dict[str, int] = {"": 0}
-    coded = [(np.zeros(len(rows), dtype="int64"), groups == 0)]
+    coded = [(np.zeros(len(groups), dtype="int64"), groups == 0)]
     for columns in plan.evaluation.slices:
         group = next(i for i, group in enumerate(plan.groups) if set(columns) <= set(group))
         coded.append((_slice_codes(rows, columns, names), groups == group))
     return tuple(names), coded
 
 
-def _slice_codes(rows: pd.DataFrame, columns: Sequence[str], names: dict[str, int]) -> Codes:
+def _slice_codes(rows: Rows, columns: Sequence[str], names: dict[str, int]) -> Codes:
     parts = [_coded(rows[f"slice_{column}"], {}) for column in columns]
     together, _ = packed([codes for _, codes in parts])
     _, first, inverse = np.unique(together, return_index=True, return_inverse=True)
@@ -226,19 +220,19 @@ def _slice_codes(rows: pd.DataFrame, columns: Sequence[str], names: dict[str, in
     return np.array([names.setdefault(text, len(names)) for text in texts], dtype="int64")[inverse]
 
 
-def _classes(rows: pd.DataFrame) -> tuple[tuple[str, ...], Codes, Codes]:
+def _classes(rows: Rows) -> tuple[tuple[str, ...], Codes, Codes]:
     """The classes that occur, and the codes of labels and predictions."""
     names: dict[str, int] = {}
     coded = []
     for column in ("label", "prediction"):
-        codes, found = pd.factorize(rows[column].to_numpy(dtype=object))
+        codes, found = pd.factorize(rows[column])
         own = np.array([*(names.setdefault(class_name(value), len(names)) for value in found), NONE], dtype="int64")
         coded.append(own[codes])
     return tuple(names), coded[0], coded[1]
 
 
-def _coded(column: pd.Series, reserved: Mapping[str, str]) -> tuple[tuple[str, ...], Codes]:
-    codes, found = pd.factorize(column.to_numpy(dtype=object))
+def _coded(column: npt.NDArray[Any], reserved: Mapping[str, str]) -> tuple[tuple[str, ...], Codes]:
+    codes, found = pd.factorize(column)
     names: dict[str, int] = {}
     own = [names.setdefault(reserved.get(str(value), str(value)), len(names)) for value in found]
     if (codes == NONE).any():
@@ -252,20 +246,23 @@ def _translation(old: tuple[str, ...], new: tuple[str, ...]) -> Codes:
     return np.array([*(places.get(value, NONE) for value in old), NONE], dtype="int64")
 
 
-def _summed(*frames: pd.DataFrame) -> pd.DataFrame:
-    """One row a key, sorted by key, without rows that are all zero. Holds no second copy of the frames but its own."""
+def _columns(frame: pd.DataFrame) -> Columns:
+    return {name: frame[name].to_numpy() for name in frame.columns}
+
+
+def _summed(*parts: Columns) -> dict[str, Codes]:
+    """One row a key, sorted by key, without rows that are all zero. Holds no second copy of the parts but its own."""
 
     def column(name: str) -> Codes:
-        return np.concatenate([frame[name].to_numpy() for frame in frames])
+        return parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])
 
     together, order = packed([column(name) for name in KEY])
     ordered = together[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
-    sums = {name: np.add.reduceat(column(name)[order], starts) for name in frames[0].columns.difference(list(KEY))}
+    sums = {name: np.add.reduceat(column(name)[order], starts) for name in parts[0] if name not in KEY}
     some = np.any([total != 0 for total in sums.values()], axis=0)
     kept = order[starts[some]]
-    columns = {name: column(name)[kept] if name in KEY else sums.pop(name)[some] for name in frames[0].columns}
-    return pd.DataFrame(columns, copy=False)
+    return {name: column(name)[kept] if name in KEY else sums.pop(name)[some] for name in parts[0]}
 
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
@@ -292,7 +289,3 @@ def _ranked(columns: Sequence[Codes]) -> tuple[Codes, Codes]:
     together = np.empty(len(order), dtype="int64")
     together[order] = np.cumsum(changed)
     return together, order
-
-
-def _int(column: pd.Series) -> Codes:
-    return column.to_numpy(dtype="int64")

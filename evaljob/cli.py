@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import click
 
-from evaljob import imports, journal, termination
+from evaljob import garbage, journal, termination
 from evaljob.errors import ConfigError, EvaljobError, worst
 
 if TYPE_CHECKING:
@@ -124,11 +124,11 @@ def run(path: Path, as_of: datetime | None, output: str, *, full: bool, no_push:
               evaljob run --as-of 2026-06-01T00:00:00Z --no-push --output json
               */5 * * * * evaljob run --config /etc/evaljob/config.yaml >/dev/null
     """  # noqa: D301
-    with imports.lasting():
+    with garbage.lasting():
         from evaljob import config  # noqa: PLC0415
 
     loaded = config.load(path)  # before the rest is imported: what is wrong with it is told at once
-    with imports.lasting():
+    with garbage.lasting():
         from evaljob import job  # noqa: PLC0415
 
     code, runs = job.run(loaded, as_of, full=full, pushing=not no_push)
@@ -147,7 +147,7 @@ def worker(path: Path) -> None:
     \b
     Example:  evaljob worker --config /etc/evaljob/config.yaml
     """  # noqa: D301
-    with imports.lasting():
+    with garbage.lasting():
         from evaljob import config, job, runs  # noqa: PLC0415
         from evaljob import reconcile as reconciliation  # noqa: PLC0415
         from evaljob import worker as scheduler  # noqa: PLC0415
@@ -290,7 +290,7 @@ def check(path: Path) -> None:
     \b
     Example:  evaljob check && evaljob run
     """  # noqa: D301
-    with imports.lasting():
+    with garbage.lasting():
         from evaljob import check as checks  # noqa: PLC0415
         from evaljob import config  # noqa: PLC0415
 

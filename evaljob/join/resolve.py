@@ -12,6 +12,8 @@ from evaljob.join.plan import Column, Plan, bound, in_spans, integer, one
 from evaljob.join.usable import rejects
 from evaljob.source import Source
 
+LARGEST_INTEGER = 2**63 - 1
+
 
 def affected(plan: Plan, before: datetime, after: datetime) -> sa.CTE:
     """The ids of requests with a row that became known in [before, after), or whose own timestamp crossed an edge."""
@@ -100,9 +102,21 @@ def rows_among(ids: sa.CTE, plan: Plan, source: Source, before: datetime, after:
 
 def _found(same: Column, ids: sa.CTE, plan: Plan, source: Source, before: datetime, after: datetime) -> sa.CTE:
     rows = sa.select(source.rows).select_from(ids.join(source.rows, same))
-    return rows.where(*days(source, source.rows, plan.oldest(before), after), *_once(plan)).cte(
-        f"{source.log}_{ids.name}"
-    )
+    rows = rows.where(*days(source, source.rows, plan.oldest(before), after), *_once(plan))
+    return (_joined_first(rows, plan, source, before, after) if plan.prunes else rows).cte(f"{source.log}_{ids.name}")
+
+
+def _joined_first(
+    rows: sa.Select[Any], plan: Plan, source: Source, before: datetime, after: datetime
+) -> sa.Select[Any]:
+    """The rows that either instant may know, in a form that has DuckDB join before it asks which of the two does.
+
+    Else it asks that of every row of the log, which took a fifth of a step. No condition passes a LIMIT.
+    """
+    known, stamp = (source.rows.c[name] for name in (source.known, source.stamp))
+    oldest = plan.oldest(before)
+    reached = [] if oldest is None else [stamp >= bound(source, source.stamp, oldest)]
+    return rows.where(known < bound(source, source.known, after), *reached).limit(LARGEST_INTEGER)
 
 
 def served(plan: Plan, rows: sa.FromClause, t: datetime) -> sa.Subquery:
