@@ -53,8 +53,8 @@ types: venv ## mypy, strict
 test: venv servers lint types ## everything that must hold: lint, types, and the whole suite against real servers
 	$(BIN)/pytest --durations=10 $(PYTEST_ARGS)
 
-bench: venv ## measure against the alternatives: SIZES="100000 1000000"; results in build/benchmarks
-	@scripts/servers.sh postgresql
+bench: venv .servers/locked ## measure against the alternatives: SIZES="100000 1000000"; results in build/benchmarks
+	@scripts/servers.sh postgresql java
 	$(BIN)/python -m benchmarks.suite $(if $(SIZES),--sizes $(SIZES)) $(BENCH_ARGS)
 
 lock: ## resolve the newest allowed versions again: everything, what runs in production, and the servers of the tests

@@ -43,25 +43,27 @@ def peer_python(peer: str) -> Path:
 def _evaljob(
     logs: str, what: str, *more: str, name: str = "", times: int = 3, largest: int = 10 * MILLION, note: str = ""
 ) -> Contender:
-    arguments = (what, *more)
-    return Contender(f"evaljob {what}{name}, {logs}", "benchmarks.evaluate", logs, arguments, times, largest, note=note)
+    shown = f"evaljob {what}{name}, {DATABASES[logs]}"
+    return Contender(shown, "benchmarks.evaluate", logs, (what, *more), times, largest, note=note)
 
 
 def _backfill(logs: str, largest: int) -> Contender:
-    hourly = ("backfill", "--minutes", "60")
-    name = f"evaljob backfill of 24 hours, {logs}"
-    return Contender(name, "benchmarks.evaluate", logs, hourly, times=24, largest=largest, note="all instants together")
+    hourly = ("--minutes", "60")
+    return _evaljob(logs, "backfill", *hourly, name=" of 24 hours", times=24, largest=largest, note="all instants")
 
 
+DATABASES = {
+    "duckdb": "DuckDB", "parquet": "Parquet", "sqlite": "SQLite", "postgres": "PostgreSQL", "spark": "Spark"
+}  # fmt: skip
 ACCELERATED = ("--database", "accelerate=duckdb")
 SERVER = "CPU and memory without the server's"
 TEXTBOOK = "14 metrics, no intervals, no steps"
 HANDWRITTEN = "the same cells of these logs alone, without metrics"
 CONTENDERS = (
-    Contender("floor: DuckDB's bare join", "benchmarks.floor", "duckdb", note="no resolution, no counting"),
-    Contender("floor: DuckDB's bare join, Parquet", "benchmarks.floor", "parquet", note="no resolution, no counting"),
-    Contender("hand-written full count, duckdb", "benchmarks.handwritten", "duckdb", note=HANDWRITTEN),
-    Contender("hand-written full count, parquet", "benchmarks.handwritten", "parquet", note=HANDWRITTEN),
+    Contender("floor: bare join, DuckDB", "benchmarks.floor", "duckdb", note="no resolution, no counting"),
+    Contender("floor: bare join, Parquet", "benchmarks.floor", "parquet", note="no resolution, no counting"),
+    Contender("hand-written full count, DuckDB", "benchmarks.handwritten", "duckdb", note=HANDWRITTEN),
+    Contender("hand-written full count, Parquet", "benchmarks.handwritten", "parquet", note=HANDWRITTEN),
     _evaljob("duckdb", "full"),
     _evaljob("parquet", "full"),
     _evaljob("duckdb", "full", "--database", "memory_limit=512MB", name=" within 512 MB"),

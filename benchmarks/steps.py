@@ -16,6 +16,7 @@ from tests import servers
 EVALUATE = "benchmarks.evaluate"
 ACCELERATED = ("--database", "accelerate=duckdb")  # of the counts that steps begin with
 BACKFILL = 24  # instants
+STEPS = 31  # of large logs, the first ones wait for the disk
 
 
 def figures(folder: Path, requests: int) -> Iterator[tuple[str, float, Measure, Measure]]:
@@ -27,13 +28,13 @@ def figures(folder: Path, requests: int) -> Iterator[tuple[str, float, Measure, 
     file = source.with_suffix(".sqlite")
     sqlite = ["--url", f"sqlite:///{file}" if file.exists() else logs.to_sqlite(file, source)]
     full = ask(EVALUATE, ["full", *sqlite, "--times", 3])
-    step = ask(EVALUATE, ["step", *sqlite, *ACCELERATED, "--times", 15])
+    step = ask(EVALUATE, ["step", *sqlite, *ACCELERATED, "--times", STEPS])
     yield _compared("SQLite: full count by a five-minute step", full, step)
     with servers.postgres() as url:
         postgres = ["--url", logs.to_postgres(url, source)]
-        counted, stepped = (ask(EVALUATE, [what, *postgres, "--times", n]) for what, n in (("full", 3), ("step", 15)))
+        counted, stepped = (ask(EVALUATE, [what, *postgres, "--times", n]) for what, n in (("full", 3), ("step", STEPS)))
         yield _compared("PostgreSQL: full count by a five-minute step", counted, stepped)
-    one, month = (ask(EVALUATE, ["step", *sqlite, "--times", 15, "--windows", name]) for name in ("1h", "30d"))
+    one, month = (ask(EVALUATE, ["step", *sqlite, "--times", STEPS, "--windows", name]) for name in ("1h", "30d"))
     yield _compared("SQLite: step with a window of 30d by one of 1h", month, one)
     yield _backfilled(sqlite)
     yield from _larger(folder, requests, step)
@@ -47,7 +48,7 @@ def _larger(folder: Path, requests: int, step: Measure) -> Iterator[tuple[str, f
         logs.to_duckdb(source, longer)
     file = source.with_suffix(".sqlite")
     large = ["--url", f"sqlite:///{file}" if file.exists() else logs.to_sqlite(file, source), *ACCELERATED]
-    there = ask(EVALUATE, ["step", *large, "--times", 15])
+    there = ask(EVALUATE, ["step", *large, "--times", STEPS])
     yield _compared(f"SQLite: step over {10 * requests:,} requests by one over {requests:,}", there, step)
     with tempfile.TemporaryDirectory() as state:
         begun = ask(EVALUATE, ["first", *large, "--folder", state, "--times", 5])

@@ -115,22 +115,29 @@ def _shown(measure: Measure | None) -> str:
 
 
 def plot(found: list[Result], file: Path) -> None:
-    """Cost against size, both logarithmic, a line a contender."""
+    """Cost against size, both logarithmic, a line a contender: full counts left, what is new right."""
     import matplotlib as mpl  # noqa: PLC0415  (of an extra)
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "evaljob"
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
-    for name in dict.fromkeys(result.contender for result in found):
-        points = [(r.requests, r.measure.median) for r in found if r.contender == name and r.measure is not None]
-        if points:
-            axes.loglog(*zip(*points, strict=True), marker="o", label=name)
-    axes.set(xlabel="requests in 30 days", ylabel="seconds (median)")
-    axes.grid(visible=True, which="major", alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    figure, panels = plt.subplots(1, 2, figsize=(13, 9), sharey=True, layout="constrained")
+    for axes, title, new in zip(panels, ("all requests", "what is new"), (False, True), strict=True):
+        axes.set_prop_cycle(color=mpl.color_sequences["tab20"])
+        for name in dict.fromkeys(r.contender for r in found if _of_what_is_new(r.contender) == new):
+            points = [(r.requests, r.measure.median) for r in found if r.contender == name and r.measure is not None]
+            if points:
+                style = "-" if name.startswith("evaljob") else "--"
+                axes.loglog(*zip(*points, strict=True), style, marker="o", label=name)
+        axes.set(title=title, xlabel="requests in 30 days", ylabel="" if new else "seconds (median)")
+        axes.grid(visible=True, which="major", alpha=0.3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, fontsize="small", frameon=False)
     figure.savefig(file, metadata={"Date": None})
+
+
+def _of_what_is_new(contender: str) -> bool:
+    return contender.startswith(("evaljob step", "evaljob backfill"))
 
 
 def main() -> None:
