@@ -32,7 +32,8 @@ def figures(folder: Path, requests: int) -> Iterator[tuple[str, float, Measure, 
     yield _compared("SQLite: full count by a five-minute step", full, step)
     with servers.postgres() as url:
         postgres = ["--url", logs.to_postgres(url, source)]
-        counted, stepped = (ask(EVALUATE, [what, *postgres, "--times", n]) for what, n in (("full", 3), ("step", STEPS)))
+        counted = ask(EVALUATE, ["full", *postgres, "--times", 3])
+        stepped = ask(EVALUATE, ["step", *postgres, "--times", STEPS])
         yield _compared("PostgreSQL: full count by a five-minute step", counted, stepped)
     one, month = (ask(EVALUATE, ["step", *sqlite, "--times", STEPS, "--windows", name]) for name in ("1h", "30d"))
     yield _compared("SQLite: step with a window of 30d by one of 1h", month, one)
